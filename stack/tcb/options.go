@@ -1,0 +1,56 @@
+package tcb
+
+import (
+	"time"
+
+	"ustack/stack/cc"
+)
+
+// Nagle is the rule for holding back segments smaller than the MSS while data is in flight.
+type Nagle uint8
+
+const (
+	NagleOff      Nagle = iota // small segments go at once (TCP_NODELAY)
+	NagleMinshall              // hold only while a small segment is unacknowledged
+	NagleClassic               // hold while anything is unacknowledged (RFC 896)
+)
+
+// Options are the switches of a connection. The zero value is the house's defaults.
+type Options struct {
+	Nagle Nagle
+	// DelayedACK is how long an ACK may wait for data to ride on [40 ms]; at most 500 ms
+	// (RFC 9293 §3.8.6.3). Negative: every segment is acknowledged at once.
+	DelayedACK time.Duration
+	// ACKEvery is after how many full-sized segments an ACK is due at the latest [2].
+	ACKEvery int
+	// InitialWindow in segments [10] (RFC 6928).
+	InitialWindow int
+	// NoIdleRestart keeps cwnd after a silence longer than one RTO (RFC 5681 §4.1).
+	NoIdleRestart bool
+	// CC makes the congestion controller [CUBIC].
+	CC cc.New
+	// NoSACK, NoTimestamps and NoWindowScale leave an option out of the handshake.
+	NoSACK, NoTimestamps, NoWindowScale bool
+	// MSS caps the segment size in octets of payload, both ways [what the link takes].
+	MSS int
+	// RcvBuf and SndBuf fix the buffers in octets [0: sized automatically].
+	RcvBuf, SndBuf int
+	// MinRTO is the floor of the retransmission time-out [200 ms] (RFC 6298 asks for 1 s: docs).
+	MinRTO time.Duration
+	// MSL is the maximum segment lifetime [30 s]; TIME-WAIT lasts two.
+	MSL time.Duration
+	// NoTimeWaitReuse refuses a new incarnation while TIME-WAIT lasts (RFC 6191).
+	NoTimeWaitReuse bool
+	// KeepAlive turns probing of a silent peer on, off by default (RFC 9293 §3.8.4).
+	KeepAlive bool
+	// KeepAliveIdle [2 h], KeepAliveInterval [75 s] and KeepAliveCount [9] say when to probe,
+	// how often, and how many unanswered probes end the connection.
+	KeepAliveIdle, KeepAliveInterval time.Duration
+	KeepAliveCount                   int
+	// UserTimeout is how long sent data may stay unacknowledged before the connection is given
+	// up (R2) [5 min]; negative: for ever.
+	UserTimeout time.Duration
+	// ResetInputDiscard flushes unread input when a RST arrives, as RFC 9293 §3.10.7.4 has it;
+	// by default the reader gets it first, as on Linux.
+	ResetInputDiscard bool
+}
