@@ -1,0 +1,73 @@
+# ustack: a TCP/IP host stack in one Go process. `make help` lists what there is.
+
+SHELL       := bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+GO          ?= go
+ARGS        ?=
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+SUDO        := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+# Without cgo the command can give up its privileges on every thread at once.
+BUILD := CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/ustack
+	@scripts/setup go
+	$(BUILD) -o bin/ustack ./cmd/ustack
+
+.PHONY: demo
+demo: ## a tour of under 30 seconds, no root needed: curl talks HTTP to our own TCP
+	@scripts/setup demo
+	@$(BUILD) -o bin/ustack ./cmd/ustack
+	@bin/ustack demo $(ARGS)
+
+.PHONY: run
+run: build ## serve on http://10.90.0.2/ (root; flags in ARGS=…)
+	$(SUDO) bin/ustack serve $(ARGS)
+
+.PHONY: test
+test: ## every test, a quick end-to-end run against the kernel's TCP included
+	@scripts/setup test
+	$(GO) test $(ARGS) ./...
+
+.PHONY: race
+race: ## the tests again under the race detector, the long ones shortened
+	@scripts/setup test
+	CGO_ENABLED=1 $(GO) test -race -short $(ARGS) ./...
+
+.PHONY: e2e
+e2e: ## the whole end-to-end run: curl, wrk, ab, ping and tshark against a served stack
+	@scripts/setup test
+	scripts/e2e/run $(ARGS)
+
+.PHONY: lint
+lint: ## gofmt, vet, staticcheck, the import graph
+	@scripts/setup go
+	@out=$$(gofmt -l .); [ -z "$$out" ] || { echo "gofmt wants to change:"; echo "$$out"; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	$(GO) test ./scripts/archtest
+
+.PHONY: fmt
+fmt: ## gofmt every file
+	gofmt -w .
+
+.PHONY: bench
+bench: ## the benchmarks of every package
+	@scripts/setup go
+	$(GO) test -run '^$$' -bench . -benchmem $(ARGS) ./...
+
+.PHONY: rename
+rename: ## give the module another path: make rename MODULE=example.com/you/ustack
+	@[ -n "$(MODULE)" ] || { echo "say which: make rename MODULE=example.com/you/ustack"; exit 2; }
+	@$(GO) run ./scripts/rename "$(MODULE)"
+
+.PHONY: clean
+clean: ## remove what was built and captured
+	rm -rf bin
+	rm -f ./*.pcapng
