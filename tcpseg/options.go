@@ -95,7 +95,7 @@ func (o *Options) parseOne(kind byte, v []byte, syn bool) {
 			o.setTimestamps(v)
 		}
 	case optSACK:
-		if len(v)%lenSACKBlock == 0 {
+		if len(v) > 0 && len(v)%lenSACKBlock == 0 {
 			o.setSACK(v)
 		}
 	}
@@ -107,14 +107,12 @@ func (o *Options) setTimestamps(v []byte) {
 	o.TSEcr = binary.BigEndian.Uint32(v[4:])
 }
 
-// setSACK takes the blocks in v. Forty octets never hold more than MaxSACKBlocks;
-// of two SACK options the first that has blocks counts, so that none can be
-// hidden behind it.
+// setSACK takes the blocks in v, of which the 40 octets of options never hold
+// more than MaxSACKBlocks. A second SACK option replaces the first, as in Linux.
 func (o *Options) setSACK(v []byte) {
-	if o.SACKCount > 0 {
-		return
-	}
-	for ; len(v) >= lenSACKBlock && o.SACKCount < MaxSACKBlocks; v = v[lenSACKBlock:] {
+	o.SACK = [MaxSACKBlocks]SACKBlock{}
+	o.SACKCount = 0
+	for ; len(v) > 0; v = v[lenSACKBlock:] {
 		o.SACK[o.SACKCount] = SACKBlock{
 			Left:  Seq(binary.BigEndian.Uint32(v)),
 			Right: Seq(binary.BigEndian.Uint32(v[4:])),
