@@ -1,0 +1,77 @@
+package tcb
+
+import (
+	"time"
+
+	"ustack/tcpseg"
+)
+
+// ackState is what we owe the peer beside data.
+type ackState struct {
+	now       bool // an ACK must go with the next flush, with data or without
+	cause     Cause
+	octets    int  // accepted since the last ACK went out
+	dups      int  // without SACK the peer counts duplicate ACKs: one is owed for each
+	keepAlive bool // a keep-alive probe is due
+}
+
+// ackNow asks for an ACK with the next flush. The first cause stands.
+func (t *TCB) ackNow(cause Cause) {
+	if !t.ack.now {
+		t.ack.now, t.ack.cause = true, cause
+	}
+}
+
+// ackData counts n octets accepted in order towards the next ACK: at the latest with the second
+// full-sized segment or after the delay (RFC 9293 §3.8.6.3), sooner when data can carry it.
+func (t *TCB) ackData(now Time, n int) {
+	t.ack.octets += n
+	delay := t.delayedACK()
+	if delay < 0 || t.ack.octets >= orDefault(t.opt.ACKEvery, 2)*t.rcv.segSize {
+		t.ackNow(CauseACK)
+	} else if t.timers[delack] == 0 {
+		t.timers[delack] = now + delay
+	}
+}
+
+// acked follows a segment that carried an ACK: nothing is owed any more.
+func (t *TCB) acked() {
+	dups := max(t.ack.dups-1, 0)
+	t.ack = ackState{keepAlive: t.ack.keepAlive, dups: dups, now: dups > 0, cause: CauseDupACK}
+	t.timers[delack] = 0
+	t.rcv.lastAck = t.rcv.nxt
+}
+
+// delayedACK returns how long an ACK may wait; below 0: not at all.
+func (t *TCB) delayedACK() Time {
+	return min(orDefault(Time(t.opt.DelayedACK), Time(40*time.Millisecond)), Time(500*time.Millisecond))
+}
+
+// Challenge ACKs answer segments that may be forged or stray; the rate keeps two ends that
+// disagree from answering each other for ever (RFC 5961 §7, U-18).
+const (
+	challengePeriod = Time(5 * time.Second)
+	challengeMost   = 10
+)
+
+type challenge struct {
+	since Time
+	n     int
+}
+
+// allow reports whether one more may be sent.
+func (c *challenge) allow(now Time) bool {
+	if c.n == 0 || now-c.since >= challengePeriod {
+		c.since, c.n = now, 0
+	}
+	c.n++
+	return c.n <= challengeMost
+}
+
+// answer asks for the ACK that an unacceptable segment gets (RFC 9293 §3.10.7.4). One with data is always
+// answered: its sender has lost our ACK and waits for it.
+func (t *TCB) answer(now Time, seg *tcpseg.Segment) {
+	if len(seg.Payload) > 0 || t.challenge.allow(now) {
+		t.ackNow(CauseChallenge)
+	}
+}

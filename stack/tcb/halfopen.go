@@ -1,0 +1,182 @@
+package tcb
+
+import "ustack/tcpseg"
+
+// maxSynAcks is how often a SYN,ACK is sent again before the half-open connection is forgotten.
+const maxSynAcks = 5
+
+// HalfOpen is a passive open in SYN-RECEIVED: no buffers, at most 256 octets.
+type HalfOpen struct {
+	c      *Config
+	hs     Handshake
+	window int // advertised in the SYN,ACK
+	sentAt Time
+	due    Time // retransmission
+	owed   owed
+	rstSeq tcpseg.Seq
+	limit  challenge
+}
+
+// owed is what a HalfOpen has to send.
+type owed uint8
+
+const (
+	oweNothing owed = iota
+	oweSynAck
+	oweACK
+	oweReset
+)
+
+// HalfOpenResult is what a HalfOpen makes of a segment.
+type HalfOpenResult uint8
+
+const (
+	HalfOpenDrop     HalfOpenResult = iota // refused
+	HalfOpenReply                          // Output has something to send: SYN,ACK again, an ACK or a RST
+	HalfOpenComplete                       // the handshake is complete: Accept(Handshake), then Input this segment
+	HalfOpenDead                           // reset: forget it
+)
+
+// Passive starts a HalfOpen from a SYN that came to a listener. Output then has the SYN,ACK. c is
+// kept and must not change while the HalfOpen lives; Accept gets the same.
+func Passive(now Time, c *Config, syn *tcpseg.Segment, iss tcpseg.Seq, tsOffset uint32) HalfOpen {
+	h := HalfOpen{c: c, window: synWindow(&c.Options), owed: oweSynAck}
+	h.hs = Handshake{ISS: iss, IRS: syn.Seq, Peer: syn.Options, PeerWindow: syn.Window, TSOffset: tsOffset,
+		TSRecent: syn.Options.TSVal}
+	return h
+}
+
+func (h *HalfOpen) rcvNxt() tcpseg.Seq { return h.hs.IRS.Add(1) }
+
+func (h *HalfOpen) timestamps() bool { return h.hs.Peer.HasTimestamps && !h.c.NoTimestamps }
+
+// Input takes a segment of the flow (RFC 9293 §3.10.7.4, column SYN-RECEIVED). Data and FIN are not
+// looked at: they come again to the TCB that Accept makes.
+func (h *HalfOpen) Input(now Time, seg *tcpseg.Segment) (HalfOpenResult, Drop) {
+	off := seg.Seq.Sub(h.rcvNxt())
+	if seg.Flags.Has(tcpseg.RST) {
+		switch {
+		case off == 0:
+			return HalfOpenDead, DropReset
+		case off > 0 && off < h.window:
+			return h.challenge(now, DropResetChallenge)
+		}
+		return HalfOpenDrop, DropResetOutside
+	}
+	if seg.Flags.Has(tcpseg.SYN) {
+		if off == -1 && !seg.Flags.Has(tcpseg.ACK) { // the peer's SYN again: our SYN,ACK was lost
+			return h.owe(oweSynAck), DropDuplicate
+		}
+		return h.challenge(now, DropSYN)
+	}
+	if h.timestamps() {
+		if !seg.Options.HasTimestamps {
+			return HalfOpenDrop, DropNoTimestamp
+		}
+		if int32(seg.Options.TSVal-h.hs.TSRecent) < 0 {
+			return h.challenge(now, DropPAWS)
+		}
+	}
+	if n := seg.Len(); off < 0 && off+n <= 0 || off > h.window || n > 0 && off == h.window {
+		return h.challenge(now, DropSequence)
+	}
+	if !seg.Flags.Has(tcpseg.ACK) {
+		return HalfOpenDrop, DropNoACK
+	}
+	if seg.Ack != h.hs.ISS.Add(1) {
+		h.rstSeq = seg.Ack
+		return h.owe(oweReset), DropBadACK
+	}
+	if h.hs.Resent == 0 && h.sentAt != 0 {
+		h.hs.RTT = max(now-h.sentAt, 1)
+	}
+	return HalfOpenComplete, DropNone
+}
+
+func (h *HalfOpen) owe(o owed) HalfOpenResult {
+	h.owed = o
+	return HalfOpenReply
+}
+
+func (h *HalfOpen) challenge(now Time, d Drop) (HalfOpenResult, Drop) {
+	if !h.limit.allow(now) {
+		return HalfOpenDrop, d
+	}
+	return h.owe(oweACK), d
+}
+
+// Output fills o with what is to be sent, once for each reason; false: nothing.
+func (h *HalfOpen) Output(now Time, o *Out) bool {
+	o.Payload, o.GSOSize, o.Held = [4][]byte{}, 0, HeldHandshake
+	rcv := h.rcvNxt()
+	switch h.owed {
+	case oweSynAck:
+		h.synAck(now, o)
+	case oweACK:
+		o.Header = tcpseg.Header{Seq: h.hs.ISS.Add(1), Ack: rcv, Flags: tcpseg.ACK, Window: uint16(h.window)}
+		h.stamp(now, &o.Options)
+		o.Cause = CauseChallenge
+	case oweReset:
+		o.Header = tcpseg.Header{Seq: h.rstSeq, Flags: tcpseg.RST}
+		o.Cause = CauseReset
+	default:
+		return false
+	}
+	h.owed = oweNothing
+	return true
+}
+
+func (h *HalfOpen) synAck(now Time, o *Out) {
+	c := h.c
+	opt := synOptions(&c.Options, ourMSS(c), ourScale(&c.Options))
+	answerOptions(&opt, opt.SACKPermitted && h.hs.Peer.SACKPermitted, h.timestamps(), h.hs.Peer.HasScale, h.hs.TSRecent)
+	h.stamp(now, &opt)
+	o.Header = tcpseg.Header{Seq: h.hs.ISS, Ack: h.rcvNxt(), Flags: tcpseg.SYN | tcpseg.ACK, Window: uint16(h.window), Options: opt}
+	o.Cause = CauseSYN
+	if h.sentAt == 0 {
+		h.due = now + initialRTO
+	}
+	h.sentAt = now
+}
+
+func (h *HalfOpen) stamp(now Time, o *tcpseg.Options) {
+	if h.timestamps() {
+		o.HasTimestamps = true
+		o.TSVal, o.TSEcr = tsClock(now)+h.hs.TSOffset, h.hs.TSRecent
+	}
+}
+
+// Expire runs the retransmission timer; false: given up, forget it silently (4987-06).
+func (h *HalfOpen) Expire(now Time) bool {
+	if h.due == 0 || now < h.due {
+		return true
+	}
+	if h.hs.Resent >= maxSynAcks {
+		return false
+	}
+	h.hs.Resent++
+	h.due = now + initialRTO<<h.hs.Resent
+	h.owed = oweSynAck
+	return true
+}
+
+// Deadline returns when Expire is due.
+func (h *HalfOpen) Deadline() Time { return h.due }
+
+// Handshake returns what Accept needs.
+func (h *HalfOpen) Handshake() *Handshake { return &h.hs }
+
+// Refuse fills o with the RST for a segment that belongs to no connection (RFC 9293 §3.10.7.1); false: none
+// may be sent.
+func Refuse(seg *tcpseg.Segment, o *Out) bool {
+	if seg.Flags.Has(tcpseg.RST) {
+		return false
+	}
+	o.Payload, o.GSOSize, o.Cause = [4][]byte{}, 0, CauseReset
+	if seg.Flags.Has(tcpseg.ACK) {
+		o.Header = tcpseg.Header{Seq: seg.Ack, Flags: tcpseg.RST}
+	} else {
+		o.Header = tcpseg.Header{Ack: seg.Seq.Add(seg.Len()), Flags: tcpseg.RST | tcpseg.ACK}
+	}
+	return true
+}

@@ -1,0 +1,331 @@
+package tcb
+
+import (
+	"time"
+
+	"ustack/tcpseg"
+)
+
+// Input takes one segment whose checksum has been verified. The steps and their order are those
+// of RFC 9293 §3.10.7, with RFC 5961 and RFC 7323 applied.
+func (t *TCB) Input(now Time, seg *tcpseg.Segment) Result {
+	t.stats.segsIn++
+	var drop Drop
+	switch t.state {
+	case Closed:
+		drop = DropClosed
+	case SynSent:
+		drop = t.inputSynSent(now, seg)
+	case TimeWaiting:
+		drop = t.inputTimeWait(now, seg)
+	default:
+		drop = t.inputArrived(now, seg)
+	}
+	return Result{t.takeEvents(), drop}
+}
+
+// inputSynSent is RFC 9293 §3.10.7.3.
+func (t *TCB) inputSynSent(now Time, seg *tcpseg.Segment) Drop {
+	hasACK := seg.Flags.Has(tcpseg.ACK)
+	if hasACK && (seg.Ack.LessEq(t.snd.iss) || t.snd.nxt.Less(seg.Ack)) {
+		if !seg.Flags.Has(tcpseg.RST) {
+			t.rst = pendingReset{due: true, bare: true, seq: seg.Ack}
+		}
+		return DropBadACK
+	}
+	if seg.Flags.Has(tcpseg.RST) {
+		if hasACK { // RFC 5961 §3.2: only with an ACK of our SYN
+			t.die(ErrRefused)
+		}
+		return DropReset
+	}
+	if !seg.Flags.Has(tcpseg.SYN) {
+		return DropSynSent
+	}
+	t.takeSYN(now, seg)
+	if !hasACK { // simultaneous open
+		t.state = SynReceived
+		t.runs.markAll() // our SYN goes again, as SYN,ACK
+		return DropNone
+	}
+	t.takeSynAck(now, seg)
+	rest := *seg
+	rest.Seq, rest.Flags = seg.Seq.Add(1), seg.Flags&^tcpseg.SYN
+	return t.inputText(now, &rest)
+}
+
+// takeSYN learns what the peer's SYN says.
+func (t *TCB) takeSYN(now Time, seg *tcpseg.Segment) {
+	t.rcv.irs, t.rcv.nxt, t.rcv.lastAck = seg.Seq, seg.Seq.Add(1), seg.Seq.Add(1)
+	t.rcv.adv = t.rcv.nxt.Add(synWindow(&t.opt))
+	t.negotiate(&seg.Options)
+	t.ts.recent, t.ts.at = seg.Options.TSVal, now
+	t.setPeerWindow(int(seg.Window), seg.Seq, seg.Ack) // never scaled in a SYN (RFC 7323 §2.2)
+}
+
+// takeSynAck completes an active open.
+func (t *TCB) takeSynAck(now Time, seg *tcpseg.Segment) {
+	var d delivery
+	t.runs.ack(seg.Ack, &d)
+	t.snd.una = seg.Ack
+	if d.sent != 0 && t.synTimeouts == 0 {
+		t.rtt.sample(now-d.sent, 1)
+	}
+	t.timers[rexmit] = 0
+	t.establish(now)
+	t.ackNow(CauseACK)
+}
+
+// inputArrived is RFC 9293 §3.10.7.4, for SYN-RECEIVED and the synchronized states.
+func (t *TCB) inputArrived(now Time, seg *tcpseg.Segment) Drop {
+	if t.state == SynReceived && seg.Flags.Has(tcpseg.SYN) && seg.Seq == t.rcv.irs {
+		return t.inputCrossedSYN(now, seg)
+	}
+	if d := t.checkTimestamps(now, seg); d != DropNone {
+		return d
+	}
+	if d := t.checkSequence(now, seg); d != DropNone {
+		return d
+	}
+	if seg.Flags.Has(tcpseg.RST) {
+		return t.inputReset(now, seg)
+	}
+	t.takeTimestamp(now, seg)
+	if seg.Flags.Has(tcpseg.SYN) { // RFC 5961 §4.2
+		t.answer(now, seg)
+		return DropSYN
+	}
+	if !seg.Flags.Has(tcpseg.ACK) {
+		return DropNoACK
+	}
+	if d := t.inputACK(now, seg); d != DropNone || t.state == Closed || t.state == TimeWaiting {
+		return d
+	}
+	return t.inputText(now, seg)
+}
+
+// inputCrossedSYN takes, in a simultaneous open, the peer's SYN again or its SYN,ACK: one octet
+// before the window, and yet it may carry the ACK that we wait for (U-15).
+func (t *TCB) inputCrossedSYN(now Time, seg *tcpseg.Segment) Drop {
+	if seg.Flags.Has(tcpseg.RST) {
+		return DropResetOutside
+	}
+	if !seg.Flags.Has(tcpseg.ACK) {
+		t.runs.markAll()
+		return DropDuplicate
+	}
+	if !t.snd.una.Less(seg.Ack) || t.snd.nxt.Less(seg.Ack) {
+		t.rst = pendingReset{due: true, bare: true, seq: seg.Ack}
+		return DropBadACK
+	}
+	t.takeSynAck(now, seg)
+	return DropNone
+}
+
+// pawsIdle is how long a timestamp stays comparable (RFC 7323 §5.5).
+const pawsIdle = Time(24 * 24 * time.Hour)
+
+// checkTimestamps is PAWS (RFC 7323 §5.3). A RST is exempt.
+func (t *TCB) checkTimestamps(now Time, seg *tcpseg.Segment) Drop {
+	if !t.ts.on || seg.Flags.Has(tcpseg.RST) {
+		return DropNone
+	}
+	if !seg.Options.HasTimestamps {
+		return DropNoTimestamp
+	}
+	if int32(seg.Options.TSVal-t.ts.recent) < 0 && now-t.ts.at < pawsIdle {
+		t.answer(now, seg)
+		return DropPAWS
+	}
+	return DropNone
+}
+
+// takeTimestamp updates TS.Recent by the segment that spans the left edge (RFC 7323 §4.3).
+func (t *TCB) takeTimestamp(now Time, seg *tcpseg.Segment) {
+	if t.ts.on && seg.Options.HasTimestamps && seg.Seq.LessEq(t.rcv.lastAck) {
+		t.ts.recent, t.ts.at = seg.Options.TSVal, now
+	}
+}
+
+// checkSequence is the first check of RFC 9293 §3.10.7.4: does the segment touch the window?
+func (t *TCB) checkSequence(now Time, seg *tcpseg.Segment) Drop {
+	n, wnd := seg.Len(), t.rcvWindow()
+	first := seg.Seq.Sub(t.rcv.nxt)
+	var ok bool
+	switch {
+	case seg.Flags.Has(tcpseg.RST):
+		ok = first == 0 || first > 0 && first < wnd
+	case n == 0:
+		ok = first >= 0 && first <= wnd // at the right edge too: U-20
+	case wnd == 0:
+		ok = first <= 0 && first+n > 0 // no room for the text, but its ACK counts (MUST-66)
+	default:
+		ok = first < wnd && first+n > 0
+	}
+	if ok {
+		return DropNone
+	}
+	if seg.Flags.Has(tcpseg.RST) {
+		return DropResetOutside
+	}
+	t.answer(now, seg)
+	if first < 0 && first+n <= 0 && len(seg.Payload) > 0 {
+		return DropDuplicate
+	}
+	return DropSequence
+}
+
+// inputReset is the second check, as RFC 5961 §3.2 narrows it: only a RST at exactly RCV.NXT resets.
+func (t *TCB) inputReset(now Time, seg *tcpseg.Segment) Drop {
+	if seg.Seq != t.rcv.nxt {
+		t.answer(now, &tcpseg.Segment{})
+		return DropResetChallenge
+	}
+	switch t.state {
+	case SynReceived:
+		t.die(ErrRefused)
+	case Closing, LastAck:
+		t.die(nil)
+	default:
+		t.die(ErrReset)
+		if t.opt.ResetInputDiscard {
+			t.rcv.queue.flush()
+		}
+	}
+	return DropReset
+}
+
+// inputACK is the fifth check.
+func (t *TCB) inputACK(now Time, seg *tcpseg.Segment) Drop {
+	if t.state == SynReceived {
+		if !t.snd.una.Less(seg.Ack) || t.snd.nxt.Less(seg.Ack) {
+			t.rst = pendingReset{due: true, bare: true, seq: seg.Ack}
+			return DropBadACK
+		}
+		t.setPeerWindow(int(seg.Window)<<t.snd.scale, seg.Seq, seg.Ack)
+		t.takeSynAck(now, seg)
+		t.ack.now = false // nothing is owed: this was the ACK of our SYN,ACK
+		return DropNone
+	}
+	if t.snd.nxt.Less(seg.Ack) || seg.Ack.Less(t.snd.una.Add(-t.snd.maxWnd)) { // RFC 5961 §5.2
+		t.answer(now, seg)
+		return DropBadACK
+	}
+	t.heard, t.keepProbes = now, 0
+	t.takeACK(now, seg)
+	return t.afterACK(now)
+}
+
+// takeACK moves the left edge and the peer's window, and tells loss recovery.
+func (t *TCB) takeACK(now Time, seg *tcpseg.Segment) {
+	before := t.inFlight()
+	shut := t.timers[persist] != 0
+	acked := max(seg.Ack.Sub(t.snd.una), 0)
+	var d delivery
+	if acked > 0 {
+		t.runs.ack(seg.Ack, &d)
+		t.advanceUna(now, seg.Ack)
+	}
+	t.takeSACK(seg, &d)
+	changed := t.updateWindow(seg)
+	t.snd.delivered += int64(d.octets)
+	if acked == 0 && before > 0 && !shut && seg.Len() == 0 && !changed && seg.Ack == t.snd.una &&
+		(!t.sackOK || d.octets > 0) {
+		t.dupAck()
+	}
+	if before > 0 {
+		t.onAck(now, acked, before, d)
+	}
+	if shut && t.snd.wnd > 0 {
+		t.windowReopened(now)
+	}
+	if acked > 0 {
+		t.restartRexmit(now)
+	}
+	t.tellWriter(acked)
+}
+
+// advanceUna frees what is acknowledged.
+func (t *TCB) advanceUna(now Time, una tcpseg.Seq) {
+	octets := una.Sub(t.snd.queue.start)
+	if t.snd.fin && una == t.snd.nxt {
+		octets-- // the FIN takes a number but no room
+	}
+	if octets > 0 {
+		t.snd.queue.advance(octets)
+	}
+	t.snd.una = una
+	t.snd.progress = now
+}
+
+// restartRexmit restarts the retransmission timer after new data was acknowledged, or stops it (RFC 6298
+// §5.2, §5.3).
+func (t *TCB) restartRexmit(now Time) {
+	t.timers[rexmit] = 0
+	if t.inFlight() > 0 {
+		t.armRexmit(now)
+	}
+}
+
+// takeSACK marks what SACK blocks say has arrived. Blocks outside (una, nxt] are ignored (RFC 2018 §5);
+// the scoreboard is advice: data stays queued until it is acknowledged.
+func (t *TCB) takeSACK(seg *tcpseg.Segment, d *delivery) {
+	if !t.sackOK {
+		return
+	}
+	for _, b := range seg.Options.Blocks() {
+		if t.snd.una.LessEq(b.Left) && b.Left.Less(b.Right) && b.Right.LessEq(t.snd.nxt) {
+			t.runs.sack(b.Left, b.Right, d)
+		}
+	}
+}
+
+// tellWriter raises the events of the sending side.
+func (t *TCB) tellWriter(acked int) {
+	if acked > 0 && t.snd.una == t.snd.nxt && t.snd.queue.len == 0 {
+		t.events |= EventAcked
+	}
+	if t.snd.want && t.Writable() >= t.sndLimit()/3 {
+		t.snd.want = false
+		t.events |= EventWritable
+	}
+}
+
+// afterACK moves through the closing states when our FIN is acknowledged.
+func (t *TCB) afterACK(now Time) Drop {
+	finAcked := t.snd.fin && t.snd.una == t.snd.nxt
+	switch {
+	case finAcked && t.state == FinWait1:
+		t.state = FinWait2
+		if t.appClosed {
+			t.timers[linger] = now + finWait2Timeout
+		}
+	case finAcked && t.state == Closing:
+		t.enterTimeWait(now)
+	case finAcked && t.state == LastAck:
+		t.die(nil)
+	}
+	return DropNone
+}
+
+func (t *TCB) enterTimeWait(now Time) {
+	t.state = TimeWaiting
+	t.timers = [numTimers]Time{}
+	t.timeWait = newTimeWait(now, t)
+	t.timers[linger] = t.timeWait.deadline
+	t.events |= EventTimeWait
+}
+
+// inputTimeWait lets the record answer, as it does when the host holds it alone.
+func (t *TCB) inputTimeWait(now Time, seg *tcpseg.Segment) Drop {
+	r := t.timeWait.Input(now, seg)
+	if r.Reply {
+		t.ackNow(CauseChallenge)
+	}
+	t.timers[linger] = t.timeWait.deadline
+	return r.Drop
+}
+
+// TimeWait returns the compact record that answers for the connection from TIME-WAIT on; false
+// in any other state. The TCB may go on serving reads of what has arrived.
+func (t *TCB) TimeWait() (TimeWait, bool) { return t.timeWait, t.state == TimeWaiting }

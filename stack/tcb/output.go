@@ -1,0 +1,418 @@
+package tcb
+
+import "ustack/tcpseg"
+
+// Lengths of options as the codec lays them out, octets.
+const (
+	timestampsLen = 12
+	sackLen       = 4 // plus 8 a block
+)
+
+// mss returns the payload octets of a full-sized segment, timestamps taken off (MUST-16).
+func (t *TCB) mss() int {
+	if t.ts.on {
+		return t.snd.mss - timestampsLen
+	}
+	return t.snd.mss
+}
+
+// sackBlocks returns how many SACK blocks go with the next segment.
+func (t *TCB) sackBlocks() int {
+	if !t.sackOK || t.rcv.outOfOrder.empty() {
+		return 0
+	}
+	most := tcpseg.MaxSACKBlocks
+	if t.ts.on {
+		most = 3 // what 40 octets hold beside timestamps
+	}
+	return min(most, len(t.rcv.outOfOrder.list))
+}
+
+// segmentSize is mss, less the SACK blocks that the segment will carry.
+func (t *TCB) segmentSize() int {
+	if n := t.sackBlocks(); n > 0 {
+		return t.mss() - sackLen - 8*n
+	}
+	return t.mss()
+}
+
+// Output fills o with the next segment to send and returns true, or returns false with o.Held.
+// It is the only place that decides whether something is sent.
+func (t *TCB) Output(now Time, o *Out) bool {
+	o.Payload, o.GSOSize, o.Held = [4][]byte{}, 0, HeldIdle
+	if t.rst.due {
+		t.emitReset(now, o)
+		return true
+	}
+	switch t.state {
+	case Closed:
+		return false
+	case SynSent, SynReceived:
+		if t.outputSYN(now, o) {
+			return true
+		}
+		o.Held = HeldHandshake
+	case TimeWaiting:
+	default:
+		if t.outputProbe(now, o) || t.outputLost(now, o) || o.Held == HeldIdle && t.outputNew(now, o) {
+			return true
+		}
+	}
+	if t.outputACK(now, o) {
+		return true
+	}
+	t.settle(now, o.Held)
+	return false
+}
+
+// outputSYN sends our SYN or, in a simultaneous open, SYN,ACK; again after a time-out.
+func (t *TCB) outputSYN(now Time, o *Out) bool {
+	if t.runs.n == 0 {
+		t.runs.push(t.snd.iss, t.snd.nxt, now, 0)
+	} else if i := t.runs.firstLost(); i != none {
+		t.runs.resend(i, 1, now, 0)
+	} else {
+		return false
+	}
+	opt := synOptions(&t.opt, t.rcv.mss, t.rcv.scale)
+	flags := tcpseg.SYN
+	o.Ack = 0
+	if t.state == SynReceived {
+		flags |= tcpseg.ACK
+		o.Ack = t.rcv.nxt
+		answerOptions(&opt, t.sackOK, t.ts.on, t.scaled, t.ts.recent)
+	}
+	opt.TSVal = t.tsval(now)
+	o.Seq, o.Flags, o.Window, o.Urgent = t.snd.iss, flags, uint16(synWindow(&t.opt)), 0
+	o.Options, o.Cause = opt, CauseSYN
+	t.stats.segsOut++
+	if t.timers[rexmit] == 0 {
+		t.armRexmit(now)
+	}
+	return true
+}
+
+// synOptions are the options of a SYN. TSVal is the caller's to fill in.
+func synOptions(o *Options, mss int, scale uint8) tcpseg.Options {
+	return tcpseg.Options{MSS: uint16(mss), HasScale: !o.NoWindowScale, Scale: scale,
+		SACKPermitted: !o.NoSACK, HasTimestamps: !o.NoTimestamps}
+}
+
+// answerOptions cuts them down to what a SYN,ACK may answer.
+func answerOptions(o *tcpseg.Options, sack, ts, scaled bool, recent uint32) {
+	o.SACKPermitted = sack
+	o.HasTimestamps = ts
+	o.HasScale = o.HasScale && scaled
+	if ts {
+		o.TSEcr = recent
+	}
+}
+
+func (t *TCB) tsval(now Time) uint32 { return tsClock(now) + t.ts.offset }
+
+// tsClock is the timestamp clock: one tick a millisecond (RFC 7323 §5.4).
+func tsClock(now Time) uint32 { return uint32(now / granularity) }
+
+// outputLost sends again what is held for lost, oldest first. o.Held tells when it must wait,
+// and then no new data may overtake it.
+func (t *TCB) outputLost(now Time, o *Out) bool {
+	i := t.runs.firstLost()
+	if i == none {
+		return false
+	}
+	r := &t.runs.slab[i]
+	size := t.segmentSize()
+	n := min(r.len(), max(o.Limit, size))
+	if edge := t.snd.una.Add(t.snd.wnd); edge.Less(r.start.Add(n)) {
+		n = edge.Sub(r.start)
+	}
+	if n <= 0 {
+		o.Held = HeldPeerWindow
+		return false
+	}
+	if t.rec.force {
+		n = min(n, size)
+	} else if room := t.cc.Window() - t.pipe(); n > room {
+		n = room / size * size
+	}
+	if n <= 0 {
+		o.Held = HeldCwnd
+		t.snd.limited[0] = true
+		return false
+	}
+	if n > size && n < r.len() {
+		n -= n % size
+	}
+	t.rec.force = false
+	t.resend(now, o, i, n, t.rec.cause)
+	return true
+}
+
+// resend sends the first n octets of run i again, or as many as one segment takes in.
+func (t *TCB) resend(now Time, o *Out, i int32, n int, cause Cause) {
+	start := t.runs.slab[i].start
+	fin := t.snd.fin && start.Add(n) == t.snd.nxt
+	text := n
+	if fin {
+		text--
+	}
+	if got := t.payload(o, start, text); got < text {
+		text, n, fin = got, got, false
+	}
+	t.runs.resend(i, n, now, t.snd.delivered)
+	t.stats.rexmits++
+	var flags tcpseg.Flags
+	if fin {
+		flags |= tcpseg.FIN
+	}
+	if text > 0 && start.Add(text) == t.snd.queue.end() {
+		flags |= tcpseg.PSH
+	}
+	t.emit(now, o, start, text, flags, cause)
+}
+
+// payload points o at n queued octets from seq on and returns how many it covers. Where they lie in
+// too many pieces it is fewer, whole segments if possible.
+func (t *TCB) payload(o *Out, seq tcpseg.Seq, n int) int {
+	off := seq.Sub(t.snd.queue.start)
+	got := t.snd.queue.view(off, n, &o.Payload)
+	if size := t.segmentSize(); got < n && got > size {
+		got = t.snd.queue.view(off, got-got%size, &o.Payload)
+	}
+	return got
+}
+
+// unsent returns the octets written and not sent yet.
+func (t *TCB) unsent() int {
+	if t.snd.fin {
+		return 0
+	}
+	return t.snd.queue.end().Sub(t.snd.nxt)
+}
+
+// outputNew sends new data, and the FIN behind the last of it.
+func (t *TCB) outputNew(now Time, o *Out) bool {
+	unsent := t.unsent()
+	finDue := t.snd.closing && !t.snd.fin
+	if unsent == 0 && !finDue {
+		return false
+	}
+	t.restartIdle(now)
+	n, held := t.fit(o.Limit, unsent, finDue)
+	if held != HeldIdle {
+		o.Held = held
+		return false
+	}
+	t.sendNew(now, o, n, finDue && n == unsent, CauseData)
+	return true
+}
+
+// restartIdle tells congestion control when sending begins again after a silence (RFC 5681 §4.1).
+func (t *TCB) restartIdle(now Time) {
+	if t.opt.NoIdleRestart || t.inFlight() > 0 || t.snd.lastSent == 0 || now-t.snd.lastSent <= t.rtt.rto {
+		return
+	}
+	t.cc.OnIdle(now)
+	t.snd.lastSent = now
+}
+
+// fit returns how many of the unsent octets the next segment or super-segment takes, or what it
+// has to wait for.
+func (t *TCB) fit(limit, unsent int, fin bool) (int, Held) {
+	size := t.segmentSize()
+	wnd := t.snd.una.Add(t.snd.wnd).Sub(t.snd.nxt)
+	room := t.cc.Window() - t.pipe()
+	n := min(unsent, max(limit, size))
+	switch {
+	case wnd <= 0:
+		return 0, HeldPeerWindow
+	case unsent == 0: // the FIN alone; it takes one number
+		if room <= 0 {
+			return t.heldCwnd()
+		}
+		return 0, HeldIdle
+	}
+	n = min(n, wnd)
+	if n > room {
+		n = room / size * size
+		if n <= 0 {
+			return t.heldCwnd()
+		}
+	}
+	if n > size && n < unsent {
+		n -= n % size
+	}
+	tail := n % size
+	if tail == 0 || n == unsent && (fin || !t.nagleHolds()) {
+		return n, HeldIdle
+	}
+	if n == unsent { // Nagle keeps the small tail back
+		if n -= tail; n == 0 {
+			return 0, HeldNagle
+		}
+		return n, HeldIdle
+	}
+	// The window cuts the data short: worth a segment at half the largest window (SHLD-38, SWS-01).
+	if n >= (t.snd.maxWnd+1)/2 {
+		return n, HeldIdle
+	}
+	return 0, HeldSWS
+}
+
+func (t *TCB) heldCwnd() (int, Held) {
+	t.snd.limited[0] = true
+	return 0, HeldCwnd
+}
+
+// nagleHolds reports whether a segment below the MSS has to wait (RFC 9293 §3.7.4).
+func (t *TCB) nagleHolds() bool {
+	switch t.opt.Nagle {
+	case NagleClassic:
+		return t.inFlight() > 0
+	case NagleMinshall:
+		return t.snd.una.Less(t.snd.smallEnd)
+	}
+	return false
+}
+
+// sendNew sends n new octets, and a FIN behind them if it fits into the peer's window.
+func (t *TCB) sendNew(now Time, o *Out, n int, fin bool, cause Cause) {
+	start := t.snd.nxt
+	n = t.payload(o, start, n)
+	end := start.Add(n)
+	last := end == t.snd.queue.end()
+	fin = fin && last && (end.Less(t.snd.una.Add(t.snd.wnd)) || cause == CauseProbe)
+	var flags tcpseg.Flags
+	if n > 0 && last {
+		flags |= tcpseg.PSH // MUST-61
+	}
+	if fin {
+		flags |= tcpseg.FIN
+		end = end.Add(1)
+		t.sendFIN()
+		if n == 0 {
+			cause = CauseFIN
+		}
+	}
+	if t.inFlight() == 0 {
+		t.snd.progress = now
+	}
+	if size := t.segmentSize(); n%size != 0 {
+		t.snd.smallEnd = end
+	}
+	t.runs.push(start, end, now, t.snd.delivered)
+	t.snd.nxt = end
+	t.emit(now, o, start, n, flags, cause)
+}
+
+// sendFIN moves to the state in which our FIN is in flight.
+func (t *TCB) sendFIN() {
+	t.snd.fin = true
+	if t.state == CloseWait {
+		t.state = LastAck
+	} else {
+		t.state = FinWait1
+	}
+}
+
+// outputProbe sends one octet against a shut window, or what fits into one that is too small to be
+// worth a segment, once the persist timer has run out (RFC 9293 §3.8.6.1).
+func (t *TCB) outputProbe(now Time, o *Out) bool {
+	if !t.snd.probe {
+		return false
+	}
+	t.snd.probe = false
+	if t.inFlight() > 0 {
+		t.resend(now, o, t.runs.head, 1, CauseProbe)
+		return true
+	}
+	unsent := t.unsent()
+	if unsent == 0 && !(t.snd.closing && !t.snd.fin) {
+		return false
+	}
+	n := min(unsent, t.segmentSize(), max(t.snd.wnd, 1))
+	t.sendNew(now, o, n, unsent == 0, CauseProbe)
+	return true
+}
+
+// outputACK sends what is owed without data to carry it.
+func (t *TCB) outputACK(now Time, o *Out) bool {
+	switch {
+	case t.ack.keepAlive:
+		t.ack.keepAlive = false
+		t.emit(now, o, t.snd.nxt.Add(-1), 0, 0, CauseKeepAlive) // SHLD-12
+	case t.ack.now && t.state != SynSent:
+		t.emit(now, o, t.snd.nxt, 0, 0, t.ack.cause)
+	default:
+		return false
+	}
+	return true
+}
+
+// emit fills in the header of a segment with n octets of payload from seq on. Every segment
+// acknowledges what has come (MUST-58).
+func (t *TCB) emit(now Time, o *Out, seq tcpseg.Seq, n int, flags tcpseg.Flags, cause Cause) {
+	size := t.segmentSize()
+	if n > size {
+		o.GSOSize = size
+	}
+	o.Seq, o.Ack, o.Flags, o.Urgent = seq, t.rcv.nxt, flags|tcpseg.ACK, 0
+	o.Window = t.advertise()
+	o.Options = tcpseg.Options{}
+	if t.ts.on {
+		o.Options.HasTimestamps = true
+		o.Options.TSVal, o.Options.TSEcr = t.tsval(now), t.ts.recent
+	}
+	if blocks := t.sackBlocks(); blocks > 0 {
+		t.rcv.outOfOrder.sack(&o.Options, blocks)
+	}
+	o.Cause = cause
+	t.acked()
+	t.stats.segsOut++
+	t.stats.bytesOut += uint64(n)
+	if n > 0 || flags.Has(tcpseg.FIN) {
+		t.snd.lastSent = now
+		if t.timers[rexmit] == 0 {
+			t.armRexmit(now)
+		}
+	}
+}
+
+// emitReset sends the RST that is due.
+func (t *TCB) emitReset(now Time, o *Out) {
+	o.Options, o.Urgent, o.Window, o.Cause = tcpseg.Options{}, 0, 0, CauseReset
+	if t.rst.bare {
+		o.Seq, o.Ack, o.Flags = t.rst.seq, 0, tcpseg.RST
+	} else {
+		o.Seq, o.Ack, o.Flags = t.snd.nxt, t.rcv.nxt, tcpseg.RST|tcpseg.ACK
+		if t.ts.on {
+			o.Options.HasTimestamps = true
+			o.Options.TSVal, o.Options.TSEcr = t.tsval(now), t.ts.recent
+		}
+	}
+	t.rst = pendingReset{}
+	t.stats.segsOut++
+}
+
+// settle arms the timer that fits what the connection waits for, once nothing more can be sent.
+func (t *TCB) settle(now Time, held Held) {
+	if !t.synchronized() || t.state == TimeWaiting {
+		return
+	}
+	waiting := held == HeldPeerWindow || held == HeldSWS
+	shut := t.inFlight() == 0 && waiting || t.snd.wnd == 0 && (t.inFlight() > 0 || waiting)
+	if !shut {
+		if t.timers[persist] != 0 || t.persistBackoff > 0 {
+			t.timers[persist], t.persistBackoff = 0, 0
+			t.snd.progress = now // time spent before a shut window does not count towards R2
+		}
+		if t.inFlight() > 0 && t.timers[rexmit] == 0 {
+			t.armRexmit(now)
+		}
+		return
+	}
+	t.timers[rexmit] = 0
+	if t.timers[persist] == 0 {
+		t.armPersist(now)
+	}
+}

@@ -1,0 +1,48 @@
+package tcb
+
+import "time"
+
+// Limits of the retransmission time-out (RFC 6298 §2).
+const (
+	initialRTO    = Time(time.Second)
+	afterSynRTO   = Time(3 * time.Second) // when data starts after a SYN that timed out (§5.7)
+	defaultMinRTO = Time(200 * time.Millisecond)
+	maxRTO        = Time(120 * time.Second)
+	granularity   = Time(time.Millisecond)
+)
+
+// rtt estimates the round-trip time (RFC 6298).
+type rtt struct {
+	srtt, rttvar Time // srtt 0: no sample yet
+	min          Time
+	rto          Time // the estimate's, without backoff
+	backoff      uint // how often the time-out was doubled since the last sample
+	floor        Time
+}
+
+// sample takes a measurement. When several samples come in a round trip, each weighs less, so that the
+// memory of the filter stays as long as RFC 6298 meant it (RFC 7323 appendix G).
+func (r *rtt) sample(m Time, perRound int) {
+	m = max(m, 1)
+	if r.min == 0 || m < r.min {
+		r.min = m
+	}
+	if r.srtt == 0 {
+		r.srtt, r.rttvar = m, m/2
+	} else {
+		n := Time(max(perRound, 1))
+		diff := r.srtt - m
+		if diff < 0 {
+			diff = -diff
+		}
+		r.rttvar += (diff - r.rttvar) / (4 * n)
+		r.srtt += (m - r.srtt) / (8 * n)
+	}
+	r.rto = min(max(r.srtt+max(granularity, 4*r.rttvar), r.floor), maxRTO)
+	r.backoff = 0
+}
+
+// timeout returns the RTO in force, backoff included.
+func (r *rtt) timeout() Time {
+	return min(r.rto<<min(r.backoff, 16), maxRTO)
+}

@@ -1,0 +1,313 @@
+package tcb
+
+import "ustack/tcpseg"
+
+// maxRuns bounds the sent runs of a connection; beyond it new data joins the last run.
+const maxRuns = 1024
+
+// run is a stretch of sequence space that is in flight and shares one history.
+// A super-segment is one run; ACKs, SACK blocks and losses cut it at any octet.
+type run struct {
+	start, end tcpseg.Seq
+	sent       Time  // when it was last sent
+	delivered  int64 // octets the peer had of us at that time
+	times      uint8 // how often it was sent; stays at 255
+	sacked     bool
+	lost       bool // held for lost and not sent again since
+	prev, next int32
+}
+
+func (r *run) len() int { return r.end.Sub(r.start) }
+
+// alike reports whether two neighbours may become one.
+func (r *run) alike(o *run) bool {
+	if r.sacked && o.sacked {
+		return true // their history no longer matters
+	}
+	return r.sent == o.sent && r.times == o.times && r.sacked == o.sacked && r.lost == o.lost
+}
+
+// runs is everything in flight, in order of sequence. Loss detection, retransmission and RTT
+// samples read this one structure. Entries live in a slab, so that no segment allocates.
+type runs struct {
+	slab       []run
+	free       int32 // list of unused entries
+	head, tail int32
+	n          int
+	sacked     int // octets selectively acknowledged
+	lost       int // octets held for lost
+}
+
+const none int32 = -1
+
+func (rs *runs) init() { rs.free, rs.head, rs.tail = none, none, none }
+
+func (rs *runs) alloc() int32 {
+	rs.n++
+	if i := rs.free; i != none {
+		rs.free = rs.slab[i].next
+		return i
+	}
+	rs.slab = append(rs.slab, run{})
+	return int32(len(rs.slab) - 1)
+}
+
+// remove unlinks run i. Its octets must have left the counters.
+func (rs *runs) remove(i int32) {
+	r := &rs.slab[i]
+	if r.prev == none {
+		rs.head = r.next
+	} else {
+		rs.slab[r.prev].next = r.next
+	}
+	if r.next == none {
+		rs.tail = r.prev
+	} else {
+		rs.slab[r.next].prev = r.prev
+	}
+	*r = run{next: rs.free}
+	rs.free = i
+	rs.n--
+	if rs.n == 0 && len(rs.slab) > 64 {
+		rs.slab, rs.free = nil, none
+	}
+}
+
+// push records that [start, end), new data, was sent.
+func (rs *runs) push(start, end tcpseg.Seq, now Time, delivered int64) {
+	if rs.tail != none {
+		t := &rs.slab[rs.tail]
+		fresh := t.times == 1 && !t.sacked && !t.lost
+		if fresh && t.sent == now {
+			t.end = end
+			return
+		}
+		if rs.n >= maxRuns {
+			rs.pushFull(end, now)
+			return
+		}
+	}
+	i := rs.alloc()
+	rs.slab[i] = run{start: start, end: end, sent: now, delivered: delivered, times: 1, prev: rs.tail, next: none}
+	if rs.tail == none {
+		rs.head = i
+	} else {
+		rs.slab[rs.tail].next = i
+	}
+	rs.tail = i
+}
+
+// pushFull joins new data to the last run with the more pessimistic history of the two: not
+// delivered, in flight, of no use for RTT samples.
+func (rs *runs) pushFull(end tcpseg.Seq, now Time) {
+	t := &rs.slab[rs.tail]
+	rs.setSacked(t, false)
+	rs.setLost(t, false)
+	t.end, t.sent, t.times = end, now, max(t.times, 2)
+}
+
+func (rs *runs) setSacked(r *run, on bool) {
+	if r.sacked != on {
+		r.sacked = on
+		if on {
+			rs.sacked += r.len()
+		} else {
+			rs.sacked -= r.len()
+		}
+	}
+}
+
+func (rs *runs) setLost(r *run, on bool) {
+	if r.lost != on {
+		r.lost = on
+		if on {
+			rs.lost += r.len()
+		} else {
+			rs.lost -= r.len()
+		}
+	}
+}
+
+// split cuts run i at seq, strictly inside it; i keeps the left part.
+func (rs *runs) split(i int32, at tcpseg.Seq) {
+	j := rs.alloc()
+	r := &rs.slab[i]
+	rs.slab[j] = *r
+	right := &rs.slab[j]
+	right.start, right.prev = at, i
+	if r.next == none {
+		rs.tail = j
+	} else {
+		rs.slab[r.next].prev = j
+	}
+	r.end, r.next = at, j
+}
+
+// join merges run i with the one before it where they are alike, and returns the survivor.
+func (rs *runs) join(i int32) int32 {
+	p := rs.slab[i].prev
+	if p == none || !rs.slab[p].alike(&rs.slab[i]) {
+		return i
+	}
+	left, right := &rs.slab[p], &rs.slab[i]
+	left.end = right.end
+	left.sent = max(left.sent, right.sent)
+	left.times = max(left.times, right.times)
+	rs.remove(i)
+	return p
+}
+
+// delivery sums up what an ACK newly delivered.
+type delivery struct {
+	octets int  // newly acknowledged, cumulatively or selectively
+	sent   Time // when the latest of them that was sent only once was sent; 0: none
+}
+
+// add includes n octets of r.
+func (d *delivery) add(r *run, n int) {
+	d.octets += n
+	if r.times == 1 && r.sent > d.sent { // Karn: a retransmitted run gives no sample (MUST-18)
+		d.sent = r.sent
+	}
+}
+
+// ack removes what lies before una.
+func (rs *runs) ack(una tcpseg.Seq, d *delivery) {
+	for rs.head != none {
+		r := &rs.slab[rs.head]
+		if una.LessEq(r.start) {
+			return
+		}
+		n := min(una.Sub(r.start), r.len())
+		if r.sacked {
+			rs.sacked -= n
+		} else {
+			d.add(r, n)
+		}
+		if r.lost {
+			rs.lost -= n
+		}
+		if n < r.len() {
+			r.start = una
+			return
+		}
+		rs.remove(rs.head)
+	}
+}
+
+// sack marks [left, right) as delivered. A block that would need more entries than there
+// may be is cut down to whole runs.
+func (rs *runs) sack(left, right tcpseg.Seq, d *delivery) {
+	for i := rs.tail; i != none; i = rs.slab[i].prev {
+		r := &rs.slab[i]
+		if r.end.LessEq(left) {
+			return
+		}
+		if r.sacked || right.LessEq(r.start) {
+			continue
+		}
+		if rs.n+2 > maxRuns && (r.start.Less(left) || right.Less(r.end)) {
+			continue
+		}
+		if right.Less(r.end) {
+			rs.split(i, right)
+			r = &rs.slab[i] // split may have moved the slab
+		}
+		if r.start.Less(left) {
+			rs.split(i, left)
+			i = rs.slab[i].next
+			r = &rs.slab[i]
+		}
+		d.add(r, r.len())
+		rs.setLost(r, false)
+		rs.setSacked(r, true)
+		if next := r.next; next != none {
+			rs.join(next)
+		}
+		i = rs.join(i)
+	}
+}
+
+// markLost holds for lost every run sent only once with more than two segments' worth of octets, or
+// three ranges, delivered beyond it: IsLost of RFC 6675 §4. It reports whether any was found.
+func (rs *runs) markLost(mss int) bool {
+	if rs.sacked == 0 {
+		return false
+	}
+	found := false
+	above, islands := 0, 0
+	for i := rs.tail; i != none; i = rs.slab[i].prev {
+		r := &rs.slab[i]
+		switch {
+		case r.sacked:
+			above += r.len()
+			islands++
+		case r.lost && above == rs.sacked:
+			return found // what lies before it was judged when it was
+		case r.lost || r.times > 1:
+		case above > 2*mss || islands >= 3:
+			rs.setLost(r, true)
+			found = true
+		}
+	}
+	return found
+}
+
+// markHead holds the first n octets in flight for lost, unless they were delivered or sent again already.
+func (rs *runs) markHead(n int) {
+	if rs.head == none {
+		return
+	}
+	r := &rs.slab[rs.head]
+	if r.sacked || r.lost || r.times > 1 {
+		return
+	}
+	if n < r.len() {
+		rs.split(rs.head, r.start.Add(n))
+		r = &rs.slab[rs.head]
+	}
+	rs.setLost(r, true)
+}
+
+// markAll holds everything for lost that was not delivered. If the first run counts as delivered
+// although it is not acknowledged, the peer has reneged and no SACK is believed (RFC 2018 §8).
+func (rs *runs) markAll() {
+	reneged := rs.head != none && rs.slab[rs.head].sacked
+	for i := rs.head; i != none; i = rs.slab[i].next {
+		r := &rs.slab[i]
+		if reneged {
+			rs.setSacked(r, false)
+		}
+		if !r.sacked {
+			rs.setLost(r, true)
+		}
+	}
+}
+
+// firstLost returns the first run held for lost, or none.
+func (rs *runs) firstLost() int32 {
+	if rs.lost == 0 {
+		return none
+	}
+	i := rs.head
+	for i != none && !rs.slab[i].lost {
+		i = rs.slab[i].next
+	}
+	return i
+}
+
+// resend records that the first n octets of run i were sent again, and returns how often that makes.
+func (rs *runs) resend(i int32, n int, now Time, delivered int64) int {
+	if r := &rs.slab[i]; n < r.len() {
+		rs.split(i, r.start.Add(n))
+	}
+	r := &rs.slab[i]
+	rs.setLost(r, false)
+	r.sent, r.delivered = now, delivered
+	if r.times < 255 {
+		r.times++
+	}
+	times := int(r.times)
+	rs.join(i)
+	return times
+}

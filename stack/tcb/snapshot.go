@@ -1,0 +1,56 @@
+package tcb
+
+import "ustack/tcpseg"
+
+// Phase is where loss recovery and congestion control stand.
+type Phase uint8
+
+// Snapshot is the state of a connection at a moment, in octets and nanoseconds.
+type Snapshot struct {
+	State                                State
+	Phase                                Phase
+	CC                                   string
+	Una, Nxt                             tcpseg.Seq
+	SndWnd, SndQueued                    int
+	RcvNxt, RcvAdv                       tcpseg.Seq // RcvAdv: the right edge promised to the peer
+	RcvQueued, RcvOutOfOrder             int
+	MSS                                  int // payload of a full-sized segment as sent now
+	Cwnd, SSThresh                       int
+	InFlight, Sacked, Lost               int // InFlight = Nxt − Una
+	SRTT, RTTVar, RTO, MinRTT            Time
+	Deadline, RexmitAt, PersistAt, AckAt Time // 0: not armed
+	SegsIn, SegsOut, BytesIn, BytesOut   uint64
+	Retransmits, RTOs, FastRecoveries    uint64
+	SACK, Timestamps, WindowScale        bool
+	SndScale, RcvScale                   uint8
+}
+
+// Snapshot fills s.
+func (t *TCB) Snapshot(s *Snapshot) {
+	*s = Snapshot{
+		State: t.state, Phase: t.phase(), CC: t.cc.Name(),
+		Una: t.snd.una, Nxt: t.snd.nxt, SndWnd: t.snd.wnd, SndQueued: t.snd.queue.len,
+		RcvNxt: t.rcv.nxt, RcvAdv: t.rcv.adv,
+		RcvQueued: t.Readable(), RcvOutOfOrder: t.rcv.outOfOrder.octets(),
+		MSS: t.mss(), Cwnd: t.cc.Window(), SSThresh: t.cc.SSThresh(),
+		InFlight: t.inFlight(), Sacked: t.runs.sacked, Lost: t.runs.lost,
+		SRTT: t.rtt.srtt, RTTVar: t.rtt.rttvar, RTO: t.rtt.timeout(), MinRTT: t.rtt.min,
+		Deadline: t.Deadline(), RexmitAt: t.timers[rexmit], PersistAt: t.timers[persist], AckAt: t.timers[delack],
+		SegsIn: t.stats.segsIn, SegsOut: t.stats.segsOut, BytesIn: t.stats.bytesIn, BytesOut: t.stats.bytesOut,
+		Retransmits: t.stats.rexmits, RTOs: t.stats.rtos, FastRecoveries: t.stats.recoveries,
+		SACK: t.sackOK, Timestamps: t.ts.on, WindowScale: t.scaled,
+		SndScale: t.snd.scale, RcvScale: t.rcv.scale,
+	}
+}
+
+func (t *TCB) phase() Phase {
+	switch {
+	case t.rec.phase == fastPhase:
+		return FastRecovery
+	case t.rec.phase != open:
+		return LossRecovery
+	case t.cc.Window() < t.cc.SSThresh():
+		return SlowStart
+	}
+	return CongestionAvoidance
+}

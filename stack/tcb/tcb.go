@@ -1,0 +1,427 @@
+// Package tcb is one TCP connection (RFC 9293), pure: every event is a method call and time
+// is an argument. It has no goroutine, lock, clock, socket or logger, so that a test or a
+// simulator can drive it to any state, exactly and without waiting.
+package tcb
+
+import (
+	"io"
+
+	"ustack/stack/cc"
+	"ustack/tcpseg"
+)
+
+// TCB is a transmission control block: one connection from SYN-SENT or ESTABLISHED on. (LISTEN
+// is the host's, a passive SYN-RECEIVED is a HalfOpen.) It is not safe for concurrent use.
+//
+// Laws:
+//  1. now never goes back.
+//  2. After a call that takes now: Output until it returns false, then read Deadline.
+//  3. After that Deadline is 0 (never) or in the future.
+//  4. Out.Payload is true until the next call.
+//  5. No allocation per segment.
+//  6. una ≤ nxt; the promised right edge never moves left; every timer is armed exactly when
+//     something waits for it.
+//  7. A Peek view stays true until Discard.
+type TCB struct {
+	state  State
+	events Events
+	opt    Options
+	err    error
+
+	snd send
+	rcv receive
+
+	runs runs
+	rtt  rtt
+	cc   cc.Controller
+	rec  recovery
+	ack  ackState
+
+	ts struct {
+		on     bool
+		offset uint32
+		recent uint32
+		at     Time // when recent was taken
+	}
+	sackOK bool // both ends do SACK
+	scaled bool // both ends scale their windows
+
+	timers         [numTimers]Time
+	persistBackoff uint
+	persistSince   Time
+	keepProbes     int
+	synTimeouts    int
+	heard          Time // when the last acceptable segment came
+	challenge      challenge
+	rst            pendingReset
+	appClosed      bool // Close was called: nobody will read
+	timeWait       TimeWait
+	stats          counters
+}
+
+// send is the sending half: SND.* of RFC 9293 §3.3.1.
+type send struct {
+	queue     sendQueue
+	iss       tcpseg.Seq
+	una, nxt  tcpseg.Seq
+	wnd       int // octets, scaled
+	maxWnd    int
+	wl1, wl2  tcpseg.Seq
+	scale     uint8
+	mss       int        // payload octets of a segment without options
+	closing   bool       // CloseWrite was called
+	fin       bool       // the FIN was sent: it takes nxt-1
+	smallEnd  tcpseg.Seq // end of the last segment below the MSS (Minshall)
+	probe     bool       // the persist timer ran out
+	want      bool       // a Write came up short
+	progress  Time       // when una last moved, or sending began
+	lastSent  Time
+	budget    int
+	delivered int64
+	roundEnd  tcpseg.Seq
+	limited   [2]bool // cwnd held us back: in this round trip, in the last
+}
+
+// receive is the receiving half: RCV.* of RFC 9293 §3.3.1.
+type receive struct {
+	queue      recvQueue
+	outOfOrder ranges
+	irs        tcpseg.Seq
+	nxt        tcpseg.Seq
+	adv        tcpseg.Seq // right edge promised to the peer; it never moves left
+	scale      uint8
+	mss        int // what we advertised
+	size       int // what the window may grow to now
+	budget     int
+	finSeq     tcpseg.Seq
+	finSeen    bool // a FIN stands at finSeq
+	finDone    bool // and everything before it has arrived
+	segSize    int  // the peer's full-sized segment, as far as seen
+	lastAck    tcpseg.Seq
+	tuneAt     Time
+	tuneRead   int
+}
+
+// pendingReset is a RST that Output has to send.
+type pendingReset struct {
+	due  bool
+	bare bool // <SEQ=SEG.ACK><RST>, else <SEQ=nxt><ACK><RST>
+	seq  tcpseg.Seq
+}
+
+type counters struct {
+	segsIn, segsOut, bytesIn, bytesOut uint64
+	rexmits, rtos, recoveries          uint64
+}
+
+// newTCB makes what Dial and Accept have in common.
+func newTCB(now Time, c *Config, iss tcpseg.Seq, tsOffset uint32) *TCB {
+	t := &TCB{opt: c.Options, heard: now}
+	mem := c.Blocks
+	if mem == nil {
+		mem = heapBlocks{}
+	}
+	t.runs.init()
+	t.rtt = rtt{rto: initialRTO, floor: orDefault(Time(c.MinRTO), defaultMinRTO)}
+	t.ts.offset = tsOffset
+	t.snd.iss, t.snd.una, t.snd.nxt = iss, iss, iss.Add(1)
+	t.snd.smallEnd, t.snd.roundEnd, t.rec.point = iss, iss, iss
+	t.snd.queue = sendQueue{mem: mem, start: iss.Add(1)}
+	t.snd.mss = ourMSS(c)
+	t.rcv.mss = t.snd.mss
+	t.snd.progress = now
+	t.snd.budget, t.rcv.budget = maxAutoBuffer, maxAutoBuffer
+	t.rcv.queue.mem = mem
+	t.rcv.size = initialWindow(&c.Options)
+	t.rcv.scale = ourScale(&c.Options)
+	t.rcv.segSize = minSegSize
+	return t
+}
+
+// Dial opens actively: SYN-SENT. Output has the SYN.
+func Dial(now Time, c *Config, d *DialInfo) *TCB {
+	t := newTCB(now, c, d.ISS, d.TSOffset)
+	t.state = SynSent
+	t.setController(t.opt.CC, t.snd.mss, t.initialWindow())
+	t.peerDefaults(c)
+	return t
+}
+
+// peerDefaults remembers what to assume of a peer that sends no MSS option (MUST-15).
+func (t *TCB) peerDefaults(c *Config) {
+	if c.DefaultMSS > 0 {
+		t.rec.defaultMSS = c.DefaultMSS
+	} else {
+		t.rec.defaultMSS = 536
+	}
+}
+
+// Accept makes a connection of a passive handshake at its third ACK: ESTABLISHED. The segment
+// that brought the ACK is then given to Input, which takes its data and FIN.
+func Accept(now Time, c *Config, h *Handshake) *TCB {
+	t := newTCB(now, c, h.ISS, h.TSOffset)
+	t.peerDefaults(c)
+	t.synTimeouts = h.Resent
+	t.rcv.irs, t.rcv.nxt, t.rcv.lastAck = h.IRS, h.IRS.Add(1), h.IRS.Add(1)
+	t.rcv.adv = t.rcv.nxt.Add(synWindow(&t.opt))
+	t.ts.recent, t.ts.at = h.TSRecent, now
+	t.negotiate(&h.Peer)
+	t.snd.una = h.ISS.Add(1)
+	t.setPeerWindow(int(h.PeerWindow), h.IRS, t.snd.una) // never scaled in a SYN (RFC 7323 §2.2)
+	if h.RTT > 0 {
+		t.rtt.sample(h.RTT, 1)
+	}
+	t.establish(now)
+	return t
+}
+
+// negotiate applies the options of the peer's SYN beside our own.
+func (t *TCB) negotiate(peer *tcpseg.Options) {
+	mss := t.rec.defaultMSS
+	if peer.MSS != 0 {
+		mss = int(peer.MSS)
+	}
+	t.snd.mss = max(min(t.snd.mss, mss), minMSS)
+	t.sackOK = peer.SACKPermitted && !t.opt.NoSACK
+	t.ts.on = peer.HasTimestamps && !t.opt.NoTimestamps
+	t.scaled = peer.HasScale && !t.opt.NoWindowScale
+	if t.scaled {
+		t.snd.scale = min(peer.Scale, maxScale)
+	} else {
+		t.rcv.scale = 0
+	}
+}
+
+// establish enters ESTABLISHED.
+func (t *TCB) establish(now Time) {
+	t.state = Established
+	if t.synTimeouts > 0 && t.rtt.srtt == 0 {
+		t.rtt.rto = max(afterSynRTO, t.rtt.floor) // RFC 6298 §5.7
+	}
+	t.rtt.backoff = 0
+	t.setController(t.opt.CC, t.mss(), t.initialWindow())
+	t.snd.roundEnd = t.snd.nxt
+	t.rcv.tuneAt = now
+	t.heard = now
+	t.armKeepAlive(now)
+	t.events |= EventConnected | EventWritable
+}
+
+// initialWindow is the initial window in segments: one when the SYN was lost more than once
+// (RFC 6928 §2).
+func (t *TCB) initialWindow() int {
+	if t.synTimeouts > 1 {
+		return 1
+	}
+	return orDefault(t.opt.InitialWindow, 10)
+}
+
+func (t *TCB) setController(make cc.New, mss, segments int) {
+	if make == nil {
+		make = cc.NewCubic
+	}
+	t.cc = make(cc.Params{MSS: mss, InitialWindow: segments})
+}
+
+func (t *TCB) takeEvents() Events {
+	e := t.events
+	t.events = 0
+	return e
+}
+
+// synchronized reports whether both ends know each other's sequence numbers.
+func (t *TCB) synchronized() bool { return t.state >= Established }
+
+// die ends the connection at once: nothing more is sent but a RST that is due.
+func (t *TCB) die(err error) {
+	t.err = err
+	t.state = Closed
+	t.timers = [numTimers]Time{}
+	t.ack = ackState{}
+	t.runs = runs{}
+	t.runs.init()
+	t.snd.queue.drop()
+	t.events |= EventClosed | EventReadable | EventWritable
+}
+
+// Write queues p for sending and returns how much of it was taken: less than len(p) when the
+// send queue is full (EventWritable follows) or when sending has ended (see WriteErr).
+func (t *TCB) Write(now Time, p []byte) int {
+	if t.WriteErr() != nil {
+		return 0
+	}
+	n := t.snd.queue.write(p[:min(len(p), t.Writable())])
+	t.snd.want = n < len(p)
+	return n
+}
+
+// WriteShared queues p without copying: the caller must never change it. As Write otherwise.
+func (t *TCB) WriteShared(now Time, p []byte) int {
+	if t.WriteErr() != nil {
+		return 0
+	}
+	n := min(len(p), t.Writable())
+	if n > 0 {
+		t.snd.queue.writeShared(p[:n])
+	}
+	t.snd.want = n < len(p)
+	return n
+}
+
+// Reserve returns room for up to n octets at the end of the send queue, in at most two pieces,
+// for a source to be read into; nothing may be written before Commit. Empty when the queue is
+// full (EventWritable follows) or sending has ended.
+func (t *TCB) Reserve(n int) [2][]byte {
+	if t.WriteErr() != nil {
+		return [2][]byte{}
+	}
+	room := min(n, t.Writable())
+	t.snd.want = room < n
+	if room <= 0 {
+		return [2][]byte{}
+	}
+	return t.snd.queue.reserve(room)
+}
+
+// Commit queues the first n octets of what Reserve returned; the rest is given back. Between the
+// two Input, Output and Expire may be called, but neither Write nor WriteShared. After the end
+// of the connection it does nothing.
+func (t *TCB) Commit(now Time, n int) {
+	t.snd.queue.commit(n)
+}
+
+// WriteErr returns nil while Write may take data: else ErrWriteClosed after CloseWrite, or the
+// connection's error.
+func (t *TCB) WriteErr() error {
+	switch {
+	case t.state == Closed && t.err != nil:
+		return t.err
+	case t.state == Closed || t.snd.closing:
+		return ErrWriteClosed
+	}
+	return nil
+}
+
+// Writable returns how many octets Write would take now.
+func (t *TCB) Writable() int { return max(t.sndLimit()-t.snd.queue.len, 0) }
+
+// Peek returns received data in order, in two pieces, without consuming it; there may be more
+// than it shows.
+func (t *TCB) Peek() (a, b []byte) { return t.rcv.queue.peek() }
+
+// Discard consumes n octets of what Peek showed.
+func (t *TCB) Discard(now Time, n int) {
+	if n > 0 {
+		t.rcv.queue.discard(n, !t.rcv.outOfOrder.empty())
+		t.afterRead(now, n)
+	}
+}
+
+// Read copies received data to p and consumes it; 0: nothing there (see ReadErr).
+func (t *TCB) Read(now Time, p []byte) int {
+	n := 0
+	for n < len(p) {
+		a, b := t.Peek()
+		m := copy(p[n:], a)
+		m += copy(p[n+m:], b)
+		if m == 0 {
+			break
+		}
+		t.rcv.queue.discard(m, !t.rcv.outOfOrder.empty())
+		n += m
+	}
+	if n > 0 {
+		t.afterRead(now, n)
+	}
+	return n
+}
+
+// Readable returns how many octets Read could return now.
+func (t *TCB) Readable() int { return int(t.rcv.queue.ready - t.rcv.queue.read) }
+
+// ReadErr says why there is nothing to read: nil (more may come), io.EOF after the peer's FIN, or
+// the connection's error. Unread data comes first: ask when Readable is 0.
+func (t *TCB) ReadErr() error {
+	switch {
+	case t.rcv.finDone:
+		return io.EOF
+	case t.state == Closed && t.err != nil:
+		return t.err
+	case t.state == Closed:
+		return ErrClosed
+	}
+	return nil
+}
+
+// CloseWrite ends sending: a FIN follows the queued data (RFC 9293 §3.10.4). Reading goes on.
+func (t *TCB) CloseWrite(now Time) {
+	switch {
+	case t.state == SynSent:
+		t.die(ErrClosed)
+	case t.state != Closed:
+		t.snd.closing = true
+		t.snd.want = false
+	}
+}
+
+// Close ends both directions. Unread data means that the peer's data was lost: then a RST is
+// sent (SHLD-3), as it is for data that arrives later. Else it is CloseWrite.
+func (t *TCB) Close(now Time) Events {
+	if t.Readable() > 0 && t.state != Closed && t.state != TimeWaiting {
+		return t.Abort(now)
+	}
+	t.appClosed = true
+	t.CloseWrite(now)
+	if t.state == FinWait2 {
+		t.timers[linger] = now + finWait2Timeout
+	}
+	return t.takeEvents()
+}
+
+// Abort ends the connection with a RST (RFC 9293 §3.10.5), if the state calls for one.
+func (t *TCB) Abort(now Time) Events {
+	switch t.state {
+	case Closed:
+		return 0
+	case SynReceived, Established, FinWait1, FinWait2, CloseWait:
+		t.rst = pendingReset{due: true}
+	}
+	t.die(ErrAborted)
+	t.rcv.queue.flush()
+	return t.takeEvents()
+}
+
+// Set changes the switches that may change on a live connection: Nagle, DelayedACK, ACKEvery,
+// NoIdleRestart, RcvBuf, SndBuf, KeepAlive…, UserTimeout and ResetInputDiscard.
+func (t *TCB) Set(now Time, o *Options) {
+	t.opt.Nagle, t.opt.DelayedACK, t.opt.ACKEvery = o.Nagle, o.DelayedACK, o.ACKEvery
+	t.opt.NoIdleRestart, t.opt.ResetInputDiscard = o.NoIdleRestart, o.ResetInputDiscard
+	t.opt.RcvBuf, t.opt.SndBuf = o.RcvBuf, o.SndBuf
+	t.opt.UserTimeout = o.UserTimeout
+	t.opt.KeepAlive, t.opt.KeepAliveIdle = o.KeepAlive, o.KeepAliveIdle
+	t.opt.KeepAliveInterval, t.opt.KeepAliveCount = o.KeepAliveInterval, o.KeepAliveCount
+	if o.RcvBuf > 0 {
+		t.rcv.size = o.RcvBuf
+	}
+	t.armKeepAlive(now)
+}
+
+// Options returns the switches in force.
+func (t *TCB) Options() Options { return t.opt }
+
+// SetBudget caps what the receive and send queue may grow to, in octets, when memory is short.
+func (t *TCB) SetBudget(rcv, snd int) { t.rcv.budget, t.snd.budget = rcv, snd }
+
+// State returns the connection state.
+func (t *TCB) State() State { return t.state }
+
+// Err returns why the connection ended; nil while it lives and after an orderly end.
+func (t *TCB) Err() error { return t.err }
+
+// Release gives every block back. Call it once the connection is CLOSED, or its TIME-WAIT
+// record taken, and nobody reads any more; data still to be read is lost.
+func (t *TCB) Release() {
+	t.snd.queue.drop()
+	t.rcv.queue.drop()
+	t.rcv.outOfOrder = ranges{}
+}

@@ -1,0 +1,162 @@
+package tcb
+
+import "time"
+
+// A timer is one of the moments a connection waits for.
+type timer int
+
+const (
+	rexmit   timer = iota // retransmission of the oldest segment in flight (RFC 6298)
+	persist               // probe of a window that lets nothing through (RFC 9293 §3.8.6.1)
+	delack                // delayed ACK (RFC 9293 §3.8.6.3)
+	keepidle              // keep-alive (RFC 9293 §3.8.4)
+	linger                // FIN-WAIT-2 of a connection that nobody holds any more, and 2MSL
+	numTimers
+)
+
+const (
+	defaultUserTimeout = Time(5 * time.Minute)   // R2 (RFC 9293 §3.8.3)
+	synTimeout         = Time(180 * time.Second) // R2 of a SYN (MUST-23)
+	maxPersist         = Time(60 * time.Second)
+	finWait2Timeout    = Time(60 * time.Second)
+)
+
+// Deadline returns when Expire must be called next; 0: never.
+func (t *TCB) Deadline() Time {
+	var d Time
+	for _, at := range t.timers {
+		if at != 0 && (d == 0 || at < d) {
+			d = at
+		}
+	}
+	return d
+}
+
+// Expire runs the timers that are due.
+func (t *TCB) Expire(now Time) Events {
+	if t.due(delack, now) {
+		t.ack.now, t.ack.cause = true, CauseDelayedACK
+	}
+	if t.due(rexmit, now) {
+		t.expireRexmit(now)
+	}
+	if t.due(persist, now) {
+		t.expirePersist(now)
+	}
+	if t.due(keepidle, now) {
+		t.expireKeepAlive(now)
+	}
+	if t.due(linger, now) {
+		t.die(nil)
+	}
+	return t.takeEvents()
+}
+
+// due reports whether a timer has run out, and stops it.
+func (t *TCB) due(i timer, now Time) bool {
+	if t.timers[i] == 0 || now < t.timers[i] {
+		return false
+	}
+	t.timers[i] = 0
+	return true
+}
+
+// userTimeout returns R2: how long sent data may stay unacknowledged; 0: for ever.
+func (t *TCB) userTimeout() Time {
+	switch u := Time(t.opt.UserTimeout); {
+	case u < 0:
+		return 0
+	case u > 0:
+		return u
+	case t.state == SynSent || t.state == SynReceived:
+		return synTimeout
+	}
+	return defaultUserTimeout
+}
+
+// armRexmit starts the retransmission timer, not beyond the moment at which R2 ends the connection.
+func (t *TCB) armRexmit(now Time) {
+	at := now + t.rtt.timeout()
+	if r2 := t.userTimeout(); r2 != 0 && t.state != SynSent && t.state != SynReceived {
+		at = max(min(at, t.snd.progress+r2), now+1)
+	}
+	t.timers[rexmit] = at
+}
+
+// expireRexmit answers a retransmission time-out (RFC 6298 §5.4–5.7).
+func (t *TCB) expireRexmit(now Time) {
+	if r2 := t.userTimeout(); r2 != 0 && now-t.snd.progress >= r2 {
+		t.die(ErrTimeout)
+		return
+	}
+	t.stats.rtos++
+	if t.synchronized() {
+		t.onRTO(now)
+	} else {
+		t.runs.markAll()
+		t.synTimeouts++
+	}
+	t.rtt.backoff++
+	t.armRexmit(now)
+}
+
+// expirePersist sends a probe, or what fits into a window too small for a full segment.
+func (t *TCB) expirePersist(now Time) {
+	if r2 := t.userTimeout(); r2 != 0 && now-max(t.heard, t.persistSince) >= r2 {
+		t.die(ErrTimeout) // nobody answers; a peer that does may keep its window shut for ever (MUST-37)
+		return
+	}
+	t.snd.probe = true
+	t.persistBackoff++
+}
+
+// armPersist starts the persist timer (SHLD-29, SHLD-30).
+func (t *TCB) armPersist(now Time) {
+	if t.persistBackoff == 0 {
+		t.persistSince = now
+	}
+	t.timers[persist] = now + min(t.rtt.rto<<min(t.persistBackoff, 16), maxPersist)
+}
+
+func (t *TCB) keepAliveIdle() Time {
+	return orDefault(Time(t.opt.KeepAliveIdle), Time(2*time.Hour)) // MUST-28
+}
+
+// armKeepAlive follows a change of the switch or of the state.
+func (t *TCB) armKeepAlive(now Time) {
+	t.timers[keepidle] = 0
+	if t.opt.KeepAlive && t.synchronized() && t.state != TimeWaiting {
+		t.timers[keepidle] = max(t.heard+t.keepAliveIdle(), now+1)
+	}
+}
+
+// expireKeepAlive probes a peer that has been silent for the interval while nothing is in
+// flight (MUST-26), and gives up after so many unanswered probes (MUST-29).
+func (t *TCB) expireKeepAlive(now Time) {
+	if !t.opt.KeepAlive || !t.synchronized() || t.state == TimeWaiting {
+		return
+	}
+	if t.runs.n > 0 {
+		t.timers[keepidle] = now + t.keepAliveIdle()
+		return
+	}
+	if idle := t.heard + t.keepAliveIdle(); now < idle {
+		t.timers[keepidle] = idle
+		return
+	}
+	if t.keepProbes >= orDefault(t.opt.KeepAliveCount, 9) {
+		t.die(ErrTimeout)
+		return
+	}
+	t.keepProbes++
+	t.ack.keepAlive = true
+	t.timers[keepidle] = now + orDefault(Time(t.opt.KeepAliveInterval), Time(75*time.Second))
+}
+
+// orDefault returns v, or def where v was left at zero.
+func orDefault[T int | Time | time.Duration](v, def T) T {
+	if v == 0 {
+		return def
+	}
+	return v
+}

@@ -1,0 +1,127 @@
+package tcb
+
+import "ustack/tcpseg"
+
+const (
+	maxScale      = 14      // RFC 7323 §2.3
+	minMSS        = 64      // a peer may not make us send crumbs
+	minSegSize    = 256     // what counts as a full-sized segment at least
+	maxAutoBuffer = 4 << 20 // what automatic sizing grows a buffer to
+	minAutoSend   = 128 << 10
+	firstWindow   = 256 << 10 // receive window before anything is known
+	maxSynWindow  = 65535     // the window of a SYN is never scaled (RFC 7323 §2.2)
+)
+
+// ourMSS is the MSS to advertise: what the interface carries (MUST-67).
+func ourMSS(c *Config) int {
+	mss := orDefault(c.LinkMSS, 1460)
+	if c.MSS > 0 {
+		mss = min(mss, c.MSS)
+	}
+	return min(mss, 65535)
+}
+
+// ourScale is the smallest shift that lets the window field express the largest window we may offer.
+func ourScale(o *Options) uint8 {
+	if o.NoWindowScale {
+		return 0
+	}
+	var s uint8
+	for s < maxScale && maxSynWindow<<s < max(o.RcvBuf, maxAutoBuffer) {
+		s++
+	}
+	return s
+}
+
+func initialWindow(o *Options) int { return orDefault(o.RcvBuf, firstWindow) }
+
+// synWindow is the window of our SYN.
+func synWindow(o *Options) int { return min(initialWindow(o), maxSynWindow) }
+
+// rcvLimit returns what the receive queue may hold.
+func (t *TCB) rcvLimit() int { return min(t.rcv.size, t.rcv.budget) }
+
+// sndLimit returns what the send queue may hold: twice cwnd when sized automatically, so that there is
+// always a window's worth waiting behind the one in flight.
+func (t *TCB) sndLimit() int {
+	if t.opt.SndBuf > 0 {
+		return min(t.opt.SndBuf, t.snd.budget)
+	}
+	return min(max(2*t.cc.Window(), minAutoSend), maxAutoBuffer, t.snd.budget)
+}
+
+// rcvWindow returns the octets the peer may still send: the promised right edge less what has come.
+func (t *TCB) rcvWindow() int { return t.rcv.adv.Sub(t.rcv.nxt) }
+
+// windowRoom returns by how many octets the right edge could move now.
+func (t *TCB) windowRoom() int {
+	edge := t.rcv.nxt.Add(max(t.rcvLimit()-t.Readable(), 0))
+	return edge.Sub(t.rcv.adv)
+}
+
+// worthwhile is the smallest move of the right edge that is announced, so that the peer is not
+// drawn into silly segments (RFC 9293 §3.8.6.2.2).
+func (t *TCB) worthwhile() int { return min(max(t.rcvLimit()/2, 1), t.rcv.mss) }
+
+// advertise moves the right edge as far as it may go and returns the window field. The edge
+// never moves left, not even by the rounding of the shift (SHLD-14).
+func (t *TCB) advertise() uint16 {
+	edge := t.rcv.adv
+	if room := t.windowRoom(); room >= t.worthwhile() {
+		edge = edge.Add(room)
+	}
+	wnd := edge.Sub(t.rcv.nxt)
+	unit := 1 << t.rcv.scale
+	field := min((wnd+unit-1)>>t.rcv.scale, maxSynWindow)
+	t.rcv.adv = tcpseg.Max(t.rcv.adv, t.rcv.nxt.Add(field<<t.rcv.scale))
+	return uint16(field)
+}
+
+// afterRead follows n octets that the application consumed: the window may open.
+func (t *TCB) afterRead(now Time, n int) {
+	t.tune(now, n)
+	if !t.receiving() {
+		return
+	}
+	// Announce when the peer gains a useful step that at least doubles what it may send.
+	room := t.windowRoom()
+	if room >= t.worthwhile() && room >= t.rcvWindow() {
+		t.ackNow(CauseWindowUpdate)
+	}
+}
+
+// receiving reports whether the peer may still send data.
+func (t *TCB) receiving() bool {
+	return t.state == Established || t.state == FinWait1 || t.state == FinWait2
+}
+
+// tune sizes the receive window to twice what the application reads in a round trip (OPT-5).
+func (t *TCB) tune(now Time, n int) {
+	if t.opt.RcvBuf > 0 {
+		return
+	}
+	t.rcv.tuneRead += n
+	if now-t.rcv.tuneAt < max(t.rtt.srtt, granularity) {
+		return
+	}
+	t.rcv.size = min(max(t.rcv.size, 2*t.rcv.tuneRead), maxAutoBuffer)
+	t.rcv.tuneAt, t.rcv.tuneRead = now, 0
+}
+
+// setPeerWindow takes the peer's window, wnd octets as of the segment with seq and ack.
+func (t *TCB) setPeerWindow(wnd int, seq, ack tcpseg.Seq) {
+	t.snd.wnd, t.snd.wl1, t.snd.wl2 = wnd, seq, ack
+	t.snd.maxWnd = max(t.snd.maxWnd, wnd)
+}
+
+// updateWindow takes the window of an acceptable segment, unless a newer one was seen (RFC 9293
+// §3.10.7.4, U-07). It reports whether it changed.
+func (t *TCB) updateWindow(seg *tcpseg.Segment) bool {
+	newer := t.snd.wl1.Less(seg.Seq) || t.snd.wl1 == seg.Seq && t.snd.wl2.LessEq(seg.Ack)
+	if !newer {
+		return false
+	}
+	old, wnd := t.snd.wnd, int(seg.Window)<<t.snd.scale
+	t.setPeerWindow(wnd, seg.Seq, seg.Ack)
+	return wnd != old
+}
