@@ -1,0 +1,157 @@
+// Package site is what `ustack serve` serves: files or the embedded demo site at the root, and
+// the built-in endpoints under /_/. It knows no stack: the same handler runs on every engine.
+//
+// The endpoints, each with its methods (HEAD goes wherever GET goes):
+//
+//	GET      /_/hello                     "Hello, World!", 13 octets of text/plain
+//	GET      /_/bytes/{n}                 the first n octets of the fixed sequence (see [Bytes]); ranges work
+//	PUT POST /_/sink                      reads the whole body, answers how many octets it had
+//	any      /_/echo                      the request as it came in: request line, headers, empty line, body
+//	GET      /_/delay/{ms}                answers after ms milliseconds
+//	any      /_/status/{code}             answers with that status, 200 to 599
+//	GET      /_/stream/{n}                n lines, each flushed: a chunk of its own
+//	GET      /_/objects/{n}               a page of n objects and their waterfall
+//	GET      /_/objects/{n}/{i}?size=     one of its tiles: an SVG picture of exactly size octets
+//	GET      /_/writes/{k}x{n}?gap=DUR    k flushed writes of n octets, gap apart
+//	GET      /_/wire                      JSON: what the server knows of the request's connection
+package site
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+)
+
+//go:embed assets
+var assets embed.FS
+
+// Config says what the site consists of. The zero value is the demo site without endpoints.
+type Config struct {
+	// Root is the directory of files to serve; "" is the embedded demo site. Nothing outside of
+	// it can be reached, neither by dots nor by symbolic links.
+	Root string
+	// Builtin adds the endpoints under /_/.
+	Builtin bool
+	// Engine names the TCP underneath, for /_/wire.
+	Engine string
+}
+
+// Handler returns the site. The error says why Root cannot be opened.
+func Handler(c Config) (http.Handler, error) {
+	files, err := fileHandler(c.Root)
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", files)
+	if c.Builtin {
+		register(mux, &c)
+	}
+	return countRequests(mux), nil
+}
+
+func register(mux *http.ServeMux, c *Config) {
+	handle := func(pattern string, h http.HandlerFunc, methods ...string) {
+		mux.Handle(pattern, allow(noStore(h), methods...))
+	}
+	handle("/_/", http.NotFound, anyMethod)
+	handle("/_/hello", hello, http.MethodGet)
+	handle("/_/bytes/{n}", bytesN, http.MethodGet)
+	handle("/_/sink", sink, http.MethodPut, http.MethodPost)
+	handle("/_/echo", echo, anyMethod)
+	handle("/_/delay/{ms}", delay, http.MethodGet)
+	handle("/_/status/{code}", status, anyMethod)
+	handle("/_/stream/{n}", stream, http.MethodGet)
+	handle("/_/objects/{n}", objectsPage, http.MethodGet)
+	handle("/_/objects/{n}/{i}", object, http.MethodGet)
+	handle("/_/writes/{spec}", writes, http.MethodGet)
+	handle("/_/wire", wireFacts(c.Engine), http.MethodGet)
+}
+
+func fileHandler(root string) (http.Handler, error) {
+	if root == "" {
+		sub, err := fs.Sub(assets, "assets")
+		if err != nil {
+			return nil, err
+		}
+		// A reload must show the whole exchange on the wire again.
+		return allow(noStore(http.FileServerFS(sub).ServeHTTP), http.MethodGet), nil
+	}
+	r, err := os.OpenRoot(root)
+	if err != nil {
+		return nil, fmt.Errorf("files to serve: %w", err)
+	}
+	return allow(http.FileServerFS(r.FS()), http.MethodGet), nil
+}
+
+const anyMethod = "*"
+
+// allow answers 405 with Allow to other methods than these (RFC 9110 §15.5.6); GET brings HEAD along.
+func allow(h http.Handler, methods ...string) http.Handler {
+	var list []string
+	for _, m := range methods {
+		if m == anyMethod {
+			return h
+		}
+		list = append(list, m)
+		if m == http.MethodGet {
+			list = append(list, http.MethodHead)
+		}
+	}
+	value := strings.Join(append(list, http.MethodOptions), ", ")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, m := range list {
+			if r.Method == m {
+				h.ServeHTTP(w, r)
+				return
+			}
+		}
+		w.Header().Set("Allow", value)
+		if r.Method == http.MethodOptions {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		http.Error(w, "this address answers "+value+" only", http.StatusMethodNotAllowed)
+	})
+}
+
+var noStoreValue = []string{"no-store"}
+
+func noStore(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Cache-Control"] = noStoreValue
+		h(w, r)
+	}
+}
+
+// number reads a decimal number from lo to hi from the path or the query. If it is none, the 400
+// has been sent and ok is false.
+func number(w http.ResponseWriter, what, s string, lo, hi int64) (n int64, ok bool) {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < lo || n > hi || s[0] == '+' || s[0] == '-' {
+		badRequest(w, "%s must be a whole number from %d to %d, not %q", what, lo, hi, s)
+		return 0, false
+	}
+	return n, true
+}
+
+func badRequest(w http.ResponseWriter, format string, args ...any) {
+	http.Error(w, fmt.Sprintf(format, args...), http.StatusBadRequest)
+}
+
+// sharedWriter is a ResponseWriter that sends immutable octets by reference, without copying.
+type sharedWriter interface {
+	WriteShared(p []byte) (int, error)
+}
+
+// writeShared writes p, which never changes, by reference where w can.
+func writeShared(w http.ResponseWriter, p []byte) (int, error) {
+	if s, ok := w.(sharedWriter); ok {
+		return s.WriteShared(p)
+	}
+	return w.Write(p)
+}

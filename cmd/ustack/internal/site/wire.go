@@ -1,0 +1,60 @@
+package site
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"sync/atomic"
+)
+
+type connKey struct{}
+
+// connFacts is what is known of one connection.
+type connFacts struct {
+	number   int64
+	requests atomic.Int64
+}
+
+var connections atomic.Int64
+
+// ConnContext numbers a connection as it is accepted, for /_/wire. It fits the hook of that name
+// of an HTTP server; without it the numbers are left out.
+func ConnContext(ctx context.Context, _ net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, &connFacts{number: connections.Add(1)})
+}
+
+func countRequests(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if f, ok := r.Context().Value(connKey{}).(*connFacts); ok {
+			f.requests.Add(1)
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// Facts is the answer of /_/wire.
+type Facts struct {
+	Engine string `json:"engine,omitempty"` // whose TCP this is
+	Client string `json:"client"`           // address and port of the other end, as the server sees it
+	Server string `json:"server,omitempty"`
+	Proto  string `json:"proto"`
+	// Connection counts accepted connections from 1; Request counts requests on this connection
+	// from 1, this one included. 0: not known.
+	Connection int64 `json:"connection,omitempty"`
+	Request    int64 `json:"request,omitempty"`
+}
+
+func wireFacts(engine string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		f := Facts{Engine: engine, Client: r.RemoteAddr, Proto: r.Proto}
+		if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+			f.Server = a.String()
+		}
+		if c, ok := r.Context().Value(connKey{}).(*connFacts); ok {
+			f.Connection, f.Request = c.number, c.requests.Load()
+		}
+		w.Header().Set("Content-Type", "application/json")
+		json.NewEncoder(w).Encode(f)
+	}
+}
