@@ -1,0 +1,244 @@
+package netsim
+
+import (
+	"errors"
+	"fmt"
+
+	"ustack/stack/tcb"
+	"ustack/tcpseg"
+)
+
+// Conn is one end of a connection and the application that uses it.
+type Conn struct {
+	host    *Host
+	flow    flow
+	end     Endpoint
+	tcb     *tcb.TCB
+	out     tcb.Out
+	watch   watch
+	app     app
+	state   tcb.State
+	snap    tcb.Snapshot
+	timerAt Time // when the timer has been set to go off
+	touched bool
+	reset   *tcpseg.Header // the RST that came in since the last flush, if nothing else did
+	inputs  int            // segments since the last flush
+
+	inTimeWait bool
+	gone       bool // the host knows it no more
+	released   bool
+}
+
+func (h *Host) newConn(f flow, e Endpoint) *Conn {
+	c := &Conn{host: h, flow: f, end: e}
+	c.out.Limit = h.Limit
+	c.watch.mtu = h.MTU
+	c.watch.fail = c.fail
+	c.app = newApp(c)
+	return c
+}
+
+// String names the connection as its end sees it.
+func (c *Conn) String() string {
+	return fmt.Sprintf("%s:%d>%s:%d", c.host.name, c.flow.local, c.flow.peer.name, c.flow.remote)
+}
+
+// TCB returns the connection itself, to look at.
+func (c *Conn) TCB() *tcb.TCB { return c.tcb }
+
+// Err returns why the connection ended; nil: in order, or not yet.
+func (c *Conn) Err() error { return c.tcb.Err() }
+
+// Written and Read count the octets of the application.
+func (c *Conn) Written() int64 { return c.app.written }
+
+// Read returns how many octets the application has read.
+func (c *Conn) Read() int64 { return c.app.read }
+
+// EOF reports whether the application has read the end of the peer's data.
+func (c *Conn) EOF() bool { return c.app.eof }
+
+// other returns the connection at the other end, or nil.
+func (c *Conn) other() *Conn {
+	for i := len(c.host.sim.conns) - 1; i >= 0; i-- {
+		o := c.host.sim.conns[i]
+		if o.host == c.flow.peer && o.flow == (flow{c.host, c.flow.remote, c.flow.local}) && o != c {
+			return o
+		}
+	}
+	return nil
+}
+
+func (c *Conn) fail(law, format string, args ...any) { c.host.sim.fail(c, law, format, args...) }
+
+func (c *Conn) note(note string, args ...any) { c.host.note(c.host.name, note, args...) }
+
+func (c *Conn) noteState() {
+	if s := c.tcb.State(); s != c.state {
+		c.note("%v → %v", c.state, s)
+		c.state = s
+	}
+}
+
+// input gives the connection a segment.
+func (c *Conn) input(seg *tcpseg.Segment) {
+	now := c.host.sim.now
+	c.watch.received(seg)
+	c.inputs++
+	c.reset = nil
+	if seg.Flags.Has(tcpseg.RST) && c.inputs == 1 {
+		c.reset = &seg.Header
+	}
+	r := c.tcb.Input(now, seg)
+	if r.Drop != tcb.DropNone {
+		c.note("drops: %v", r.Drop)
+	}
+	c.happened(r.Events)
+	if !c.touched {
+		c.touched = true
+		c.host.touched = append(c.host.touched, c)
+	}
+}
+
+// happened follows up what a call has changed.
+func (c *Conn) happened(e tcb.Events) {
+	c.noteState()
+	if (e&tcb.EventClosed != 0) != (c.state == tcb.Closed) && !c.gone {
+		c.fail("CLOSED is told once", "events %b in %v", e, c.state)
+	}
+	if e&tcb.EventTimeWait != 0 {
+		c.inTimeWait = true
+	}
+	if e&tcb.EventAcked != 0 {
+		c.tcb.Snapshot(&c.snap)
+		if c.snap.Una != c.snap.Nxt && c.state != tcb.Closed {
+			c.fail("EventAcked: all is acknowledged", "una %d, nxt %d", c.snap.Una, c.snap.Nxt)
+		}
+	}
+	if e&(tcb.EventConnected|tcb.EventReadable|tcb.EventWritable|tcb.EventClosed) != 0 {
+		c.app.told(e)
+		c.wakeApp()
+	}
+}
+
+// maxBurst is more segments than one flush can have reason to send.
+const maxBurst = 100_000
+
+// flush sends what there is to send, and sees that the connection has then come to rest.
+func (c *Conn) flush() {
+	if c.gone || c.host.sim.broken != nil {
+		return
+	}
+	s := c.host.sim
+	c.tcb.Snapshot(&c.snap)
+	c.watch.before(&c.snap)
+	sent := 0
+	for ; c.tcb.Output(s.now, &c.out); sent++ {
+		o := &c.out
+		o.SrcPort, o.DstPort = c.flow.local, c.flow.remote
+		c.tcb.Snapshot(&c.snap)
+		c.watch.sent(s.now, o, &c.snap)
+		c.checkReset(o)
+		if sent > maxBurst || s.broken != nil {
+			c.fail("no busy loop", "%d segments in one flush", sent)
+			return
+		}
+		c.host.send(c.flow, o, c.watch.iss, c.watch.irs)
+		c.noteState()
+	}
+	c.reset, c.inputs = nil, 0
+	c.tcb.Snapshot(&c.snap)
+	c.watch.settled(s.now, &c.snap, c.out.Held, c.tcb.Deadline())
+	c.setTimer()
+	c.leave()
+}
+
+// checkReset sees to it that a RST is not answered: only the challenge of
+// RFC 5961 §3 may follow one.
+func (c *Conn) checkReset(o *tcb.Out) {
+	if c.reset != nil && c.inputs == 1 && o.Flags.Has(tcpseg.RST) {
+		c.fail("a RST is never answered", "%v after %v", o.Header, *c.reset)
+	}
+}
+
+func (c *Conn) setTimer() {
+	s := c.host.sim
+	d := c.tcb.Deadline()
+	if d == 0 {
+		return
+	}
+	d += s.span(c.host.Slack)
+	if c.timerAt == 0 || d < c.timerAt {
+		c.timerAt = d
+		s.agenda.add(d, c.timer)
+	}
+}
+
+// timer goes off; it may have been set again since.
+func (c *Conn) timer() {
+	now := c.host.sim.now
+	if c.gone || c.timerAt != now {
+		return
+	}
+	c.timerAt = 0
+	if d := c.tcb.Deadline(); d == 0 || d > now {
+		c.setTimer()
+		return
+	}
+	c.happened(c.tcb.Expire(now))
+	c.flush()
+}
+
+// leave ends the host's part when the connection is closed or in TIME-WAIT.
+func (c *Conn) leave() {
+	switch {
+	case c.gone:
+		return
+	case c.inTimeWait && c.state != tcb.Closed:
+		record, ok := c.tcb.TimeWait()
+		if !ok {
+			c.fail("EventTimeWait: there is a record", "none in %v", c.state)
+			return
+		}
+		c.host.enterTimeWait(c, record)
+	case c.state != tcb.Closed:
+		return
+	}
+	c.gone = true
+	if c.host.conns[c.flow] == c {
+		delete(c.host.conns, c.flow)
+	}
+	if err := c.tcb.Err(); errors.Is(err, tcb.ErrTimeout) && !c.end.MayTimeOut {
+		c.fail("nothing times out while the peer answers", "gave up in %v", c.watch.lastState)
+	}
+	c.wakeApp()
+}
+
+// release gives the memory back once the application has read what there was.
+func (c *Conn) release() {
+	if c.released || !c.gone {
+		return
+	}
+	c.released = true
+	c.tcb.Release()
+}
+
+// atEnd checks how the connection ended.
+func (c *Conn) atEnd() {
+	if !c.released {
+		c.tcb.Snapshot(&c.snap)
+		c.fail("every connection ends or times out", "nothing is left to happen in %v: written %d of %d, read %d, eof %v; %+v",
+			c.state, c.app.written, c.end.Script.Write, c.app.read, c.app.eof, c.snap)
+		return
+	}
+	if !c.end.Orderly {
+		return
+	}
+	if err := c.tcb.Err(); err != nil || c.app.readErr != nil {
+		c.fail("an undisturbed connection ends in order", "it ended with %v; the reader got %v", err, c.app.readErr)
+	}
+	o := c.other()
+	if o == nil || !c.app.eof || c.app.read != o.app.written || c.app.written != c.end.Script.Write {
+		c.fail("everything written is delivered", "written %d of %d, read %d, eof %v", c.app.written, c.end.Script.Write, c.app.read, c.app.eof)
+	}
+}

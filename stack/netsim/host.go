@@ -1,0 +1,255 @@
+package netsim
+
+import (
+	"ustack/stack/tcb"
+	"ustack/tcpseg"
+)
+
+// HostConfig is what a host is made with; the zero value is useful.
+type HostConfig struct {
+	MTU    int  // octets of an IP packet [1500]
+	Limit  int  // largest payload of one Out (tcb.Out.Limit); 0: no super-segments
+	Batch  Time // a packet waits up to this long for others, to be taken in together
+	Slack  Time // timers and the application run up to this much late
+	Budget int  // octets of blocks; beyond it large ones are refused; 0: never
+}
+
+// Host is one end of wires: it does what a TCP host does around its TCBs.
+type Host struct {
+	HostConfig
+	sim       *Sim
+	name      string
+	id        int
+	links     map[*Host]*link
+	listeners map[uint16]Endpoint
+	conns     map[flow]*Conn
+	halfOpen  map[flow]*halfOpen
+	timeWait  map[flow]*timeWait
+	blocks    *blocks
+
+	inbox   []packet
+	turning bool
+	touched []*Conn
+}
+
+// flow names a connection of a host.
+type flow struct {
+	peer          *Host
+	local, remote uint16
+}
+
+// Endpoint is one end of a connection: its switches and its application.
+type Endpoint struct {
+	tcb.Config // LinkMSS and Blocks are filled in from the host
+	Script     Script
+	// Orderly demands that the connection ends in order with everything delivered.
+	Orderly bool
+	// MayTimeOut allows the connection to be given up: a wire dies on it.
+	MayTimeOut bool
+}
+
+// AddHost adds a host.
+func (s *Sim) AddHost(name string, c HostConfig) *Host {
+	if c.MTU == 0 {
+		c.MTU = 1500
+	}
+	h := &Host{HostConfig: c, sim: s, name: name, id: len(s.hosts) + 1, links: map[*Host]*link{},
+		listeners: map[uint16]Endpoint{}, conns: map[flow]*Conn{}, halfOpen: map[flow]*halfOpen{}, timeWait: map[flow]*timeWait{}}
+	h.blocks = newBlocks(h, c.Budget)
+	s.hosts = append(s.hosts, h)
+	return h
+}
+
+// Connect joins two hosts by the same wire in both directions.
+func (s *Sim) Connect(a, b *Host, w Wire) {
+	s.ConnectOneWay(a, b, w)
+	s.ConnectOneWay(b, a, w)
+}
+
+// ConnectOneWay sets the wire from one host to another.
+func (s *Sim) ConnectOneWay(from, to *Host, w Wire) {
+	if w.MTU == 0 {
+		w.MTU = 1500
+	}
+	from.links[to] = &link{Wire: w, sim: s, from: from, to: to}
+}
+
+// String returns the host's name.
+func (h *Host) String() string { return h.name }
+
+func (h *Host) fail(law, format string, args ...any) { h.sim.fail(h, law, format, args...) }
+
+func (h *Host) note(who, note string, args ...any) {
+	r := record{at: h.sim.now, who: who, note: note}
+	copy(r.args[:], args)
+	h.sim.log.add(r)
+}
+
+// config completes an endpoint's switches.
+func (h *Host) config(e *Endpoint) *tcb.Config {
+	c := e.Config
+	c.LinkMSS = h.MTU - ipHeader - tcpseg.MinHeaderLen
+	c.Blocks = h.blocks
+	if c.DefaultMSS == 0 {
+		c.DefaultMSS = 536
+	}
+	return &c
+}
+
+// Listen answers every SYN to the port with a connection that runs the endpoint's script.
+func (h *Host) Listen(port uint16, e Endpoint) { h.listeners[port] = e }
+
+// Dial opens a connection now and runs the endpoint's script on it.
+func (h *Host) Dial(peer *Host, local, remote uint16, e Endpoint) *Conn {
+	f := flow{peer, local, remote}
+	c := h.newConn(f, e)
+	c.watch.iss = h.sim.iss()
+	c.tcb = tcb.Dial(h.sim.now, h.config(&e), &tcb.DialInfo{ISS: c.watch.iss, TSOffset: h.sim.tsOffset()})
+	h.add(c)
+	c.note("dials")
+	c.wakeApp()
+	c.flush()
+	return c
+}
+
+// iss picks initial sequence numbers whose neighbourhood is dangerous.
+func (s *Sim) iss() tcpseg.Seq {
+	switch s.rng.IntN(4) {
+	case 0:
+		return 0
+	case 1:
+		return 0x7fffffff
+	case 2:
+		return 0xffffff00
+	}
+	return tcpseg.Seq(s.rng.Uint32())
+}
+
+func (s *Sim) tsOffset() uint32 {
+	switch s.rng.IntN(3) {
+	case 0:
+		return 0xffffff00
+	case 1:
+		return 0x7ffffff0
+	}
+	return s.rng.Uint32()
+}
+
+func (h *Host) add(c *Conn) {
+	h.conns[c.flow] = c
+	h.sim.conns = append(h.sim.conns, c)
+}
+
+// receive takes a packet from a wire; it is looked at in the host's next turn.
+func (h *Host) receive(p packet) {
+	h.inbox = append(h.inbox, p)
+	if h.turning {
+		return
+	}
+	h.turning = true
+	h.sim.After(h.sim.span(h.Batch), h.turn)
+}
+
+// turn takes in every packet that is there, then lets the connections answer.
+func (h *Host) turn() {
+	h.turning = false
+	inbox := h.inbox
+	h.inbox = nil
+	for _, p := range inbox {
+		h.deliver(p)
+	}
+	touched := h.touched
+	h.touched = nil
+	for _, c := range touched {
+		c.touched = false
+		c.flush()
+	}
+}
+
+// deliver finds out whose a packet is.
+func (h *Host) deliver(p packet) {
+	if checksum(p.from, h, p.b) != 0xffff {
+		h.note(h.name, "drops a corrupted packet from %s", p.from.name)
+		return
+	}
+	seg, err := tcpseg.Parse(p.b)
+	if err != nil {
+		h.fail("what is encoded can be parsed", "%v: %x", err, p.b[:min(len(p.b), 60)])
+		return
+	}
+	seg.GSOSize = p.gso
+	f := flow{p.from, seg.DstPort, seg.SrcPort}
+	if w := h.timeWait[f]; w != nil {
+		if !w.input(&seg) {
+			return
+		}
+	}
+	if c := h.conns[f]; c != nil {
+		c.input(&seg)
+		return
+	}
+	if w := h.halfOpen[f]; w != nil {
+		w.input(&seg)
+		return
+	}
+	if _, ok := h.listeners[f.local]; ok && seg.Flags&(tcpseg.SYN|tcpseg.ACK|tcpseg.RST) == tcpseg.SYN {
+		h.passive(f, &seg, h.sim.iss())
+		return
+	}
+	h.refuse(f, &seg)
+}
+
+// refuse answers a segment of no connection.
+func (h *Host) refuse(f flow, seg *tcpseg.Segment) {
+	var o tcb.Out
+	if !tcb.Refuse(seg, &o) {
+		return
+	}
+	if seg.Flags.Has(tcpseg.RST) {
+		h.fail("a RST is never answered", "Refuse answers %v", *seg)
+	}
+	o.SrcPort, o.DstPort = f.local, f.remote
+	h.send(f, &o, 0, seg.Seq)
+}
+
+// send puts one Out on the wire, whole or cut.
+func (h *Host) send(f flow, o *tcb.Out, base, remote tcpseg.Seq) {
+	l := h.links[f.peer]
+	if l == nil {
+		h.fail("every packet has a wire", "none to %s", f.peer.name)
+		return
+	}
+	b := encode(h, f.peer, o)
+	if seg, err := tcpseg.Parse(b); err != nil || seg.Header != o.Header {
+		h.fail("a header survives the codec", "%v became %v (%v)", o.Header, seg.Header, err)
+		return
+	}
+	hdr := o.Header
+	r := record{at: h.sim.now, who: h.name, hdr: &hdr, length: o.PayloadLen(), gso: o.GSOSize, cause: o.Cause, base: base, remote: remote}
+	p := packet{h, b, o.GSOSize}
+	if o.GSOSize > 0 && h.sim.chance(l.Whole) {
+		r.note = " WHOLE" + l.send(p)
+		h.sim.log.add(r)
+		return
+	}
+	for _, q := range cut(p, f.peer) {
+		if n := len(q.b) + ipHeader; n > l.MTU {
+			h.fail("no packet is larger than the MTU", "%d octets on a wire of %d: %v", n, l.MTU, o.Header)
+		}
+		r.note += l.send(q)
+	}
+	h.sim.log.add(r)
+}
+
+// atEnd checks that nothing is left behind.
+func (h *Host) atEnd() {
+	switch {
+	case len(h.conns) > 0 || len(h.halfOpen) > 0 || len(h.timeWait) > 0:
+		h.fail("every connection ends or times out", "%d connections, %d half-open and %d in TIME-WAIT are left with nothing to wait for",
+			len(h.conns), len(h.halfOpen), len(h.timeWait))
+	case h.blocks.out != 0:
+		h.fail("all blocks are given back", "%d octets are still lent", h.blocks.out)
+	case !sequenceIntact():
+		h.fail("shared data is never written to", "what WriteShared was given has changed")
+	}
+}

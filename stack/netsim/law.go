@@ -1,0 +1,338 @@
+package netsim
+
+import (
+	"ustack/stack/tcb"
+	"ustack/tcpseg"
+)
+
+// watch asserts the laws of one end of a connection. What it knows it has from
+// the segments that pass and from Snapshot, never from the TCB's own reckoning
+// alone: that is what is to be proved.
+type watch struct {
+	fail func(law, format string, args ...any)
+	mtu  int
+
+	iss, irs tcpseg.Seq
+	started  bool // a SYN was sent
+	opened   bool // the peer's SYN was seen
+
+	ourMSS, peerMSS          int
+	ourScale, peerScale      uint8
+	weScale, peerScales      bool
+	weStamp, peerStamps      bool
+	weSACK, peerSACKs        bool
+	acked                    tcpseg.Seq // latest ACK sent
+	edge                     tcpseg.Seq // furthest right edge promised on the wire
+	peerEdge                 tcpseg.Seq // furthest right edge the peer has promised us
+	arrived                  tcpseg.Seq // end of the furthest octet that came in
+	nxt                      tcpseg.Seq // end of the furthest octet sent
+	segsIn, acksOut          int        // real segments in, and ACKs without data out that owe themselves to them
+	last                     tcb.Snapshot
+	lastState                tcb.State
+	period                   Time // the virtual millisecond that is counted
+	periodOut, periodIn      int
+	ackedAtUpdate, edgeAtOut tcpseg.Seq
+}
+
+// scaled returns the shift counts in force, ours and the peer's.
+func (w *watch) scaled() (ours, peers uint8) {
+	if w.weScale && w.peerScales {
+		return w.ourScale, min(w.peerScale, 14)
+	}
+	return 0, 0
+}
+
+// received takes a segment that came in, before the connection sees it.
+func (w *watch) received(seg *tcpseg.Segment) {
+	n := 1
+	if seg.GSOSize > 0 {
+		n = (len(seg.Payload) + seg.GSOSize - 1) / seg.GSOSize
+	}
+	w.segsIn += max(n, 1)
+	w.periodIn += max(n, 1)
+	if seg.Flags.Has(tcpseg.RST) {
+		return
+	}
+	if seg.Flags.Has(tcpseg.SYN) {
+		w.receivedSYN(seg)
+	}
+	if !w.opened {
+		return
+	}
+	if end := seg.Seq.Add(seg.Len()); w.arrived.Less(end) {
+		w.arrived = end
+	}
+	if seg.Flags.Has(tcpseg.ACK) {
+		_, scale := w.scaled()
+		if seg.Flags.Has(tcpseg.SYN) {
+			scale = 0
+		}
+		if edge := seg.Ack.Add(int(seg.Window) << scale); w.peerEdge.Less(edge) {
+			w.peerEdge = edge
+		}
+	}
+}
+
+func (w *watch) receivedSYN(seg *tcpseg.Segment) {
+	if w.opened {
+		return
+	}
+	w.opened = true
+	w.irs = seg.Seq
+	w.arrived = seg.Seq.Add(1)
+	w.acked = seg.Seq
+	o := &seg.Options
+	w.peerMSS = int(o.MSS)
+	w.peerScales, w.peerScale = o.HasScale, o.Scale
+	w.peerStamps, w.peerSACKs = o.HasTimestamps, o.SACKPermitted
+	w.peerEdge = w.iss.Add(1 + int(seg.Window))
+}
+
+// before takes the state before a flush.
+func (w *watch) before(s *tcb.Snapshot) { w.last = *s }
+
+// sentHalfOpen checks a segment of a passive open.
+func (w *watch) sentHalfOpen(o *tcb.Out) {
+	if o.Flags.Has(tcpseg.SYN) {
+		w.sentSYN(o)
+		return
+	}
+	if o.PayloadLen() > 0 {
+		w.fail("a half-open connection sends no data", "%v", o.Header)
+	}
+}
+
+func (w *watch) sentSYN(o *tcb.Out) {
+	if o.Seq != w.iss {
+		w.fail("a SYN stands at ISS", "%v, ISS %d", o.Header, w.iss)
+	}
+	if w.started && (o.Options.MSS != uint16(w.ourMSS) || o.Options.Scale != w.ourScale) {
+		w.fail("a SYN keeps its options", "%v, before MSS %d scale %d", o.Header, w.ourMSS, w.ourScale) // 7323-05
+	}
+	w.started = true
+	w.nxt = tcpseg.Max(w.nxt, w.iss.Add(1))
+	if w.nxt.Sub(w.iss) > 1<<30 {
+		w.nxt = w.iss.Add(1)
+	}
+	w.ourMSS = int(o.Options.MSS)
+	w.weScale, w.ourScale = o.Options.HasScale, o.Options.Scale
+	w.weStamp, w.weSACK = o.Options.HasTimestamps, o.Options.SACKPermitted
+	if o.Flags.Has(tcpseg.ACK) {
+		w.acked = o.Ack
+		w.edge = o.Ack.Add(int(o.Window))
+	}
+}
+
+// sent checks one segment of Output; s is the state after it.
+func (w *watch) sent(now Time, o *tcb.Out, s *tcb.Snapshot) {
+	w.count(now, o, s)
+	if o.Flags.Has(tcpseg.RST) {
+		return
+	}
+	if o.Flags.Has(tcpseg.SYN) {
+		w.sentSYN(o)
+		return
+	}
+	if !o.Flags.Has(tcpseg.ACK) {
+		w.fail("every segment of a connection has ACK", "%v", o.Header)
+	}
+	w.sentOptions(o)
+	w.sentACK(o, s)
+	w.sentData(o, s)
+}
+
+// sentOptions: RFC 7323 §3.2, MUST-65, 2018-01.
+func (w *watch) sentOptions(o *tcb.Out) {
+	opt := &o.Options
+	if opt.MSS != 0 || opt.HasScale || opt.SACKPermitted {
+		w.fail("these options stand on a SYN only", "%v", o.Header)
+	}
+	if stamps := w.weStamp && w.peerStamps; opt.HasTimestamps != stamps {
+		w.fail("timestamps stand on every segment, once agreed on", "%v, agreed %v", o.Header, stamps)
+	}
+	if opt.SACKCount > 0 && !(w.weSACK && w.peerSACKs) {
+		w.fail("no SACK unless permitted", "%v", o.Header)
+	}
+	for _, b := range opt.Blocks() {
+		if !b.Left.Less(b.Right) || w.arrived.Less(b.Right) {
+			w.fail("a SACK block tells of data that came", "%v, came up to %d", o.Header, w.arrived)
+		}
+	}
+}
+
+// sentACK: what is acknowledged and promised.
+func (w *watch) sentACK(o *tcb.Out, s *tcb.Snapshot) {
+	if o.Ack.Less(w.acked) || w.arrived.Less(o.Ack) {
+		w.fail("ACKs never go back, nor beyond what came", "ack %d after %d, came up to %d", o.Ack, w.acked, w.arrived)
+	}
+	w.acked = o.Ack
+	scale, _ := w.scaled()
+	edge := o.Ack.Add(int(o.Window) << scale)
+	if w.edge == 0 {
+		w.edge = edge
+	}
+	// What the scale cannot express may be missing (RFC 7323 §2.4).
+	if edge.Add(1 << scale).LessEq(w.edge) {
+		w.fail("the promised right edge never moves left", "%d after %d, %v", edge, w.edge, o.Header)
+	}
+	if s.RcvAdv.Less(edge) {
+		w.fail("no more is promised than RCV.ADV", "edge %d, RCV.ADV %d", edge, s.RcvAdv)
+	}
+	if o.Cause == tcb.CauseWindowUpdate && !w.edge.Less(edge) {
+		w.fail("a window update moves the edge", "edge %d, before %d", edge, w.edge)
+	}
+	w.edge = tcpseg.Max(w.edge, edge)
+}
+
+// sentData: what may be sent.
+func (w *watch) sentData(o *tcb.Out, s *tcb.Snapshot) {
+	n := o.PayloadLen()
+	w.checkMSS(o, n)
+	end := o.Seq.Add(n)
+	if o.Flags.Has(tcpseg.FIN) {
+		end++
+	}
+	if n == 0 && end == o.Seq {
+		w.sentBareACK(o)
+		return
+	}
+	if s.Nxt.Less(end) {
+		w.fail("nothing beyond nxt is sent", "%v to %d, nxt %d", o.Header, end, s.Nxt)
+	}
+	fresh := w.nxt.Less(end)
+	edge := w.peerEdge
+	if o.Cause == tcb.CauseProbe {
+		edge++
+	}
+	if fresh && edge.Less(end) {
+		w.fail("nothing is sent beyond the peer's window", "%v to %d, edge %d, cause %v", o.Header, end, w.peerEdge, o.Cause)
+	}
+	if fresh && w.nxt != o.Seq && w.nxt.Less(o.Seq) {
+		w.fail("no octet is skipped", "%v after %d", o.Header, w.nxt)
+	}
+	// Limited transmit may exceed cwnd by two segments (RFC 3042 §2), a probe is always allowed.
+	if fresh && o.Cause == tcb.CauseData {
+		if pipe := s.InFlight - s.Sacked - s.Lost; pipe > s.Cwnd+2*s.MSS {
+			w.fail("in flight ≤ cwnd", "pipe %d (in flight %d, sacked %d, lost %d), cwnd %d, MSS %d", pipe, s.InFlight, s.Sacked, s.Lost, s.Cwnd, s.MSS)
+		}
+	}
+	w.nxt = tcpseg.Max(w.nxt, end)
+}
+
+// checkMSS: MUST-16. Options count against the MSS (RFC 6691).
+func (w *watch) checkMSS(o *tcb.Out, n int) {
+	size := n
+	if o.GSOSize > 0 {
+		size = min(n, o.GSOSize)
+		if n > max(o.Limit, o.GSOSize) {
+			w.fail("no super-segment exceeds Out.Limit", "%d octets, limit %d", n, o.Limit)
+		}
+	}
+	most := w.mtu - ipHeader - tcpseg.MinHeaderLen
+	if peer := w.peerMSS; peer == 0 {
+		most = min(most, 536)
+	} else {
+		most = min(most, peer)
+	}
+	if o.Header.Len()-tcpseg.MinHeaderLen+size > most && size > 0 {
+		w.fail("the MSS is respected", "%d octets and %d of options, MSS %d", size, o.Header.Len()-tcpseg.MinHeaderLen, most)
+	}
+}
+
+// sentBareACK: at most one ACK for each segment that came (RFC 5681 §4.2), besides updates and probes.
+func (w *watch) sentBareACK(o *tcb.Out) {
+	switch o.Cause {
+	case tcb.CauseWindowUpdate, tcb.CauseKeepAlive, tcb.CauseProbe:
+		return
+	}
+	if w.acksOut++; w.acksOut > w.segsIn {
+		w.fail("at most one ACK for each segment", "%d ACKs for %d segments: %v", w.acksOut, w.segsIn, o.Header)
+	}
+}
+
+// count bounds what is sent in a virtual millisecond besides new data.
+func (w *watch) count(now Time, o *tcb.Out, s *tcb.Snapshot) {
+	if p := now / Millisecond; p != w.period {
+		w.period, w.periodOut, w.periodIn = p, 0, 0
+	}
+	if o.Cause != tcb.CauseData && o.Cause != tcb.CauseWindowUpdate {
+		w.periodOut++
+	}
+	if w.periodOut > 64+4*w.periodIn+s.Cwnd/max(s.MSS, 1)*2 {
+		w.fail("no busy loop", "%d segments without new data in a millisecond, last %v %v", w.periodOut, o.Cause, o.Header)
+	}
+}
+
+// settled checks the state after Output has returned false.
+func (w *watch) settled(now Time, s *tcb.Snapshot, held tcb.Held, deadline Time) {
+	if s.State != tcb.Closed {
+		w.lastState = s.State
+	}
+	if deadline != 0 && deadline <= now {
+		w.fail("the deadline is in the future", "%s at %s", clock(deadline), clock(now))
+	}
+	if deadline != s.Deadline {
+		w.fail("Snapshot tells the truth", "deadline %s, not %s", clock(s.Deadline), clock(deadline))
+	}
+	w.numbers(s)
+	switch s.State {
+	case tcb.Closed:
+		if deadline != 0 {
+			w.fail("a timer is armed only if something waits for it", "CLOSED waits for %s", clock(deadline))
+		}
+	case tcb.TimeWaiting:
+	default:
+		w.timers(s, held)
+	}
+	w.last = *s
+}
+
+// numbers: una ≤ nxt, and nothing goes back.
+func (w *watch) numbers(s *tcb.Snapshot) {
+	if s.Nxt.Less(s.Una) {
+		w.fail("una ≤ nxt", "una %d, nxt %d", s.Una, s.Nxt)
+	}
+	if s.State == tcb.Closed {
+		return
+	}
+	if s.Una.Less(w.last.Una) && w.last.State != tcb.Closed {
+		w.fail("una never goes back", "%d after %d", s.Una, w.last.Una)
+	}
+	if s.State >= tcb.Established && w.last.State >= tcb.Established {
+		if s.RcvAdv.Less(w.last.RcvAdv) {
+			w.fail("the promised right edge never moves left", "RCV.ADV %d after %d", s.RcvAdv, w.last.RcvAdv)
+		}
+		if s.RcvNxt.Less(w.last.RcvNxt) {
+			w.fail("RCV.NXT never goes back", "%d after %d", s.RcvNxt, w.last.RcvNxt)
+		}
+	}
+	if s.InFlight != s.Nxt.Sub(s.Una) {
+		w.fail("Snapshot tells the truth", "in flight %d, nxt − una %d", s.InFlight, s.Nxt.Sub(s.Una))
+	}
+	if s.Sacked < 0 || s.Lost < 0 || s.Sacked+s.Lost > s.InFlight {
+		w.fail("sacked and lost are parts of what is in flight", "%d and %d of %d", s.Sacked, s.Lost, s.InFlight)
+	}
+	if s.Cwnd < 1 {
+		w.fail("cwnd is positive", "%d", s.Cwnd)
+	}
+}
+
+// timers: each is armed exactly when something waits for it.
+func (w *watch) timers(s *tcb.Snapshot, held tcb.Held) {
+	unsent := s.SndQueued > 0 && s.State != tcb.SynSent && s.State != tcb.SynReceived
+	if s.InFlight > 0 && s.Deadline == 0 {
+		w.fail("data in flight has a timer", "%+v", *s)
+	}
+	if s.InFlight > 0 && s.RexmitAt == 0 && s.PersistAt == 0 {
+		w.fail("data in flight has a timer", "neither retransmission nor persist: %+v", *s)
+	}
+	if s.InFlight == 0 && s.RexmitAt != 0 {
+		w.fail("a timer is armed only if something waits for it", "retransmission without data in flight: %+v", *s)
+	}
+	if s.InFlight == 0 && unsent && s.Deadline == 0 {
+		w.fail("queued data has a timer", "held for %v: %+v", held, *s)
+	}
+	if s.InFlight == 0 && !unsent && s.PersistAt != 0 {
+		w.fail("a timer is armed only if something waits for it", "persist without data: %+v", *s)
+	}
+}

@@ -1,0 +1,166 @@
+package netsim
+
+import (
+	"encoding/binary"
+
+	"ustack/stack/tcb"
+	"ustack/tcpseg"
+)
+
+// ipHeader is what the wire adds to a TCP segment, in octets: the MTU and the
+// rate count it.
+const ipHeader = 20
+
+// Wire is one direction between two hosts. The zero value delivers at once,
+// whole and in order. Probabilities are from 0 to 1 and hold for each packet.
+type Wire struct {
+	Delay   Time    // one way
+	Jitter  Time    // up to this much more; order is kept
+	Loss    float64 // packet vanishes
+	Reorder float64 // packet is held back by up to ReorderBy, and others pass it
+	// ReorderBy is the longest hold [Delay, at least 1 ms].
+	ReorderBy Time
+	Duplicate float64 // packet arrives twice
+	Corrupt   float64 // one bit flips: the checksum must catch it
+	Rate      int     // octets per second; 0: unlimited
+	Queue     int     // octets waiting for the rate; beyond it packets are dropped [64 KiB]
+	MTU       int     // octets of an IP packet [1500]; a larger one breaks a law
+	Whole     float64 // how often a super-segment passes uncut
+	// Until ends the wire's life: later packets vanish; 0: never.
+	Until Time
+}
+
+// packet is a TCP segment on a wire.
+type packet struct {
+	from *Host
+	b    []byte
+	gso  int
+}
+
+// link is a Wire at work.
+type link struct {
+	Wire
+	sim      *Sim
+	from, to *Host
+	freeAt   Time // when the rate limiter has sent everything queued
+	lastAt   Time // latest arrival of a packet in order
+}
+
+// send puts a packet on the wire and returns what becomes of it.
+func (l *link) send(p packet) (fate string) {
+	s := l.sim
+	if l.Until != 0 && s.now >= l.Until {
+		return " DEAD WIRE"
+	}
+	at, ok := l.queue(len(p.b) + ipHeader)
+	if !ok {
+		return " QUEUE FULL"
+	}
+	if s.chance(l.Loss) {
+		return " LOST"
+	}
+	at += l.Delay + s.span(l.Jitter)
+	if s.chance(l.Reorder) {
+		at += s.span(max(l.ReorderBy, Millisecond))
+		fate = " REORDERED"
+	} else {
+		at = max(at, l.lastAt)
+		l.lastAt = at
+	}
+	if s.chance(l.Duplicate) {
+		l.arrive(at+s.span(l.Delay+Millisecond), packet{p.from, append([]byte(nil), p.b...), p.gso})
+		fate += " TWICE"
+	}
+	if s.chance(l.Corrupt) {
+		i := s.rng.IntN(len(p.b) * 8)
+		p.b[i/8] ^= 1 << (i % 8)
+		fate += " CORRUPTED"
+	}
+	l.arrive(at, p)
+	return fate
+}
+
+// queue returns when n octets have passed the rate limiter; false: no room.
+func (l *link) queue(n int) (Time, bool) {
+	if l.Rate == 0 {
+		return l.sim.now, true
+	}
+	limit := l.Queue
+	if limit == 0 {
+		limit = 64 << 10
+	}
+	l.freeAt = max(l.freeAt, l.sim.now)
+	waiting := int(l.freeAt-l.sim.now) * l.Rate / int(Second)
+	if waiting+n > limit && waiting > 0 {
+		return 0, false
+	}
+	l.freeAt += Time(n) * Second / Time(l.Rate)
+	return l.freeAt, true
+}
+
+func (l *link) arrive(at Time, p packet) {
+	l.sim.agenda.add(at, func() { l.to.receive(p) })
+}
+
+// encode makes the octets of a segment, checksum included.
+func encode(from, to *Host, o *tcb.Out) []byte {
+	b := o.Header.AppendTo(make([]byte, 0, o.Header.Len()+o.PayloadLen()))
+	for _, p := range o.Payload {
+		b = append(b, p...)
+	}
+	seal(from, to, b)
+	return b
+}
+
+// seal writes the checksum.
+func seal(from, to *Host, b []byte) {
+	binary.BigEndian.PutUint16(b[tcpseg.ChecksumOffset:], 0)
+	binary.BigEndian.PutUint16(b[tcpseg.ChecksumOffset:], ^checksum(from, to, b))
+}
+
+// checksum is the Internet checksum of a segment and of a pseudo-header of the
+// hosts' numbers; 0xffff over what seal has written.
+func checksum(from, to *Host, b []byte) uint16 {
+	sum := uint64(from.id) + uint64(to.id) + uint64(len(b))
+	for len(b) >= 4 {
+		sum += uint64(binary.BigEndian.Uint32(b))
+		b = b[4:]
+	}
+	switch len(b) {
+	case 3:
+		sum += uint64(binary.BigEndian.Uint16(b))<<16 | uint64(b[2])<<8
+	case 2:
+		sum += uint64(binary.BigEndian.Uint16(b)) << 16
+	case 1:
+		sum += uint64(b[0]) << 24
+	}
+	for sum>>16 != 0 {
+		sum = sum&0xffff + sum>>16
+	}
+	return uint16(sum)
+}
+
+// cut makes the real segments of a super-segment: what a device does.
+func cut(p packet, to *Host) []packet {
+	seg, err := tcpseg.Parse(p.b)
+	if err != nil || p.gso == 0 || len(seg.Payload) <= p.gso {
+		return []packet{{p.from, p.b, 0}}
+	}
+	var out []packet
+	h := seg.Header
+	for off := 0; off < len(seg.Payload); off += p.gso {
+		end := min(off+p.gso, len(seg.Payload))
+		h.Seq = seg.Seq.Add(off)
+		h.Flags = seg.Flags
+		if end < len(seg.Payload) {
+			h.Flags &^= tcpseg.FIN | tcpseg.PSH
+		}
+		if off > 0 {
+			h.Flags &^= tcpseg.CWR
+		}
+		b := append(h.AppendTo(nil), seg.Payload[off:end]...)
+		seal(p.from, to, b)
+		out = append(out, packet{p.from, b, 0})
+	}
+	return out
+}
