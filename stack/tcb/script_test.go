@@ -1,0 +1,245 @@
+package tcb
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"ustack/tcpseg"
+)
+
+const (
+	testISS = tcpseg.Seq(0xffffff00) // wraps early, so that every test crosses zero
+	testIRS = tcpseg.Seq(0xfffffff0)
+	ms      = Time(time.Millisecond)
+)
+
+// script drives one TCB by hand against a virtual clock. Segments are written as tcpdump does, with
+// sequence numbers relative to the initial ones: "S. 0:0(0) ack 1 win 65535 <mss 1460>".
+type script struct {
+	*testing.T
+	tcb  *TCB
+	now  Time
+	out  Out
+	sent []string // segments not yet expected
+	text [][]byte // their payloads
+	ev   Events
+	drop Drop
+}
+
+// established returns a script whose TCB came through a passive handshake: MSS 1000, no timestamps
+// unless asked for, peer window 65535 without scale.
+func established(t *testing.T, o Options, peer tcpseg.Options) *script {
+	t.Helper()
+	if peer.MSS == 0 {
+		peer.MSS = 1000
+	}
+	c := &Config{Options: o, LinkMSS: 1460, DefaultMSS: 536}
+	s := &script{T: t, now: 1000 * ms}
+	s.tcb = Accept(s.now, c, &Handshake{ISS: testISS, IRS: testIRS, Peer: peer, PeerWindow: 65535, RTT: 10 * ms})
+	s.flush()
+	return s
+}
+
+// dialed returns a script whose TCB is about to send its SYN.
+func dialed(t *testing.T, o Options) *script {
+	s := &script{T: t, now: 1000 * ms}
+	s.tcb = Dial(s.now, &Config{Options: o, LinkMSS: 1460, DefaultMSS: 536}, &DialInfo{ISS: testISS})
+	s.flush()
+	return s
+}
+
+// flush collects what the TCB has to send now.
+func (s *script) flush() {
+	s.Helper()
+	for i := 0; s.tcb.Output(s.now, &s.out); i++ {
+		if i > 1000 {
+			s.Fatal("Output does not end")
+		}
+		s.sent = append(s.sent, format(&s.out))
+		var p []byte
+		for _, b := range s.out.Payload {
+			p = append(p, b...)
+		}
+		s.text = append(s.text, p)
+	}
+	if d := s.tcb.Deadline(); d != 0 && d <= s.now {
+		s.Fatalf("deadline %v is not after now %v (law 3)", d, s.now)
+	}
+}
+
+// format writes a sent segment down.
+func format(o *Out) string {
+	var b strings.Builder
+	for _, f := range []struct {
+		bit  tcpseg.Flags
+		name string
+	}{{tcpseg.SYN, "S"}, {tcpseg.FIN, "F"}, {tcpseg.RST, "R"}, {tcpseg.PSH, "P"}, {tcpseg.ACK, "."}} {
+		if o.Flags.Has(f.bit) {
+			b.WriteString(f.name)
+		}
+	}
+	n := o.PayloadLen()
+	fmt.Fprintf(&b, " %d:%d(%d)", o.Seq.Sub(testISS), o.Seq.Sub(testISS)+n, n)
+	if o.Flags.Has(tcpseg.ACK) {
+		fmt.Fprintf(&b, " ack %d", o.Ack.Sub(testIRS))
+	}
+	if o.GSOSize > 0 {
+		fmt.Fprintf(&b, " gso %d", o.GSOSize)
+	}
+	for i, block := range o.Options.Blocks() {
+		if i == 0 {
+			b.WriteString(" sack")
+		}
+		fmt.Fprintf(&b, " %d:%d", block.Left.Sub(testIRS), block.Right.Sub(testIRS))
+	}
+	return b.String()
+}
+
+// at moves the clock to an absolute time in ms and runs every timer on the way at its moment.
+func (s *script) at(t Time) *script {
+	s.Helper()
+	t *= ms
+	for d := s.tcb.Deadline(); d != 0 && d <= t; d = s.tcb.Deadline() {
+		s.now = d
+		s.ev |= s.tcb.Expire(s.now)
+		s.flush()
+	}
+	s.now = t
+	return s
+}
+
+// in gives the TCB a segment without flushing.
+func (s *script) in(text string) *script {
+	s.Helper()
+	seg := s.parse(text)
+	r := s.tcb.Input(s.now, &seg)
+	s.ev |= r.Events
+	s.drop = r.Drop
+	return s
+}
+
+// recv gives the TCB a segment and flushes.
+func (s *script) recv(text string) *script {
+	s.Helper()
+	s.in(text)
+	s.flush()
+	return s
+}
+
+// parse reads "FLAGS SEQ:END(LEN) [ack N] [win N] [sack L:R ...] [mss N] [ts V E] [ws N] [sackOK]".
+func (s *script) parse(text string) tcpseg.Segment {
+	s.Helper()
+	seg := tcpseg.Segment{Header: tcpseg.Header{Window: 65535}}
+	f := strings.Fields(text)
+	for _, c := range f[0] {
+		seg.Flags |= map[rune]tcpseg.Flags{'S': tcpseg.SYN, 'F': tcpseg.FIN, 'R': tcpseg.RST, 'P': tcpseg.PSH, '.': tcpseg.ACK}[c]
+	}
+	var from, to, n int
+	if _, err := fmt.Sscanf(f[1], "%d:%d(%d)", &from, &to, &n); err != nil || to-from != n {
+		s.Fatalf("bad segment %q: %v", text, err)
+	}
+	seg.Seq = testIRS.Add(from)
+	seg.Payload = pattern(from, n)
+	for i := 2; i < len(f); i++ {
+		num := func() (v int) {
+			i++
+			fmt.Sscan(f[i], &v)
+			return v
+		}
+		switch f[i] {
+		case "ack":
+			seg.Ack = testISS.Add(num())
+		case "win":
+			seg.Window = uint16(num())
+		case "mss":
+			seg.Options.MSS = uint16(num())
+		case "ws":
+			seg.Options.HasScale, seg.Options.Scale = true, uint8(num())
+		case "sackOK":
+			seg.Options.SACKPermitted = true
+		case "ts":
+			seg.Options.HasTimestamps = true
+			seg.Options.TSVal, seg.Options.TSEcr = uint32(num()), uint32(num())
+		case "gso":
+			seg.GSOSize = num()
+		case "sack":
+			for ; i+1 < len(f) && strings.Contains(f[i+1], ":"); i++ {
+				var l, r int
+				fmt.Sscanf(f[i+1], "%d:%d", &l, &r)
+				seg.Options.SACK[seg.Options.SACKCount] = tcpseg.SACKBlock{Left: testISS.Add(l), Right: testISS.Add(r)}
+				seg.Options.SACKCount++
+			}
+		default:
+			s.Fatalf("bad word %q in %q", f[i], text)
+		}
+	}
+	return seg
+}
+
+// pattern is the text that stands at offset from of a stream.
+func pattern(from, n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte((from + i) * 131 >> 3)
+	}
+	return b
+}
+
+// expect compares everything sent since the last call.
+func (s *script) expect(want ...string) *script {
+	s.Helper()
+	if len(want) != len(s.sent) {
+		s.Fatalf("at %v: sent %d segments, want %d:\n%s\nwant:\n%s", s.now, len(s.sent), len(want),
+			strings.Join(s.sent, "\n"), strings.Join(want, "\n"))
+	}
+	for i := range want {
+		if s.sent[i] != want[i] {
+			s.Fatalf("at %v: segment %d is %q, want %q", s.now, i, s.sent[i], want[i])
+		}
+	}
+	s.sent, s.text = nil, nil
+	return s
+}
+
+// quiet forgets what was sent.
+func (s *script) quiet() *script {
+	s.sent, s.text = nil, nil
+	return s
+}
+
+func (s *script) write(n int) *script {
+	s.Helper()
+	off := s.tcb.snd.queue.end().Sub(testISS)
+	if got := s.tcb.Write(s.now, pattern(off, n)); got != n {
+		s.Fatalf("Write took %d of %d", got, n)
+	}
+	s.flush()
+	return s
+}
+
+func (s *script) read(n int) *script {
+	s.Helper()
+	if got := s.tcb.Read(s.now, make([]byte, n)); got != n {
+		s.Fatalf("Read gave %d, want %d", got, n)
+	}
+	s.flush()
+	return s
+}
+
+func (s *script) state(want State) *script {
+	s.Helper()
+	if s.tcb.State() != want {
+		s.Fatalf("state %v, want %v", s.tcb.State(), want)
+	}
+	return s
+}
+
+func (s *script) dropped(want Drop) *script {
+	s.Helper()
+	if s.drop != want {
+		s.Fatalf("drop reason %v, want %v", s.drop, want)
+	}
+	return s
+}

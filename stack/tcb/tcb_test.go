@@ -1,0 +1,414 @@
+package tcb
+
+import (
+	"fmt"
+	"testing"
+	"time"
+	"unsafe"
+
+	"ustack/tcpseg"
+)
+
+var sackPeer = tcpseg.Options{SACKPermitted: true}
+
+// req: 6298-01 MUST-14 7323-02
+func TestActiveOpen(t *testing.T) {
+	s := dialed(t, Options{})
+	s.expect("S 0:0(0)")
+	if o := s.out.Options; o.MSS != 1460 || !o.HasScale || !o.SACKPermitted || !o.HasTimestamps {
+		t.Fatalf("SYN options %+v", o)
+	}
+	s.at(1999).expect().at(2000).expect("S 0:0(0)").at(4000).expect("S 0:0(0)").at(8000).expect("S 0:0(0)")
+	s.recv("S. 0:0(0) ack 1 win 65535 mss 1000 ws 7 sackOK ts 5 0").expect(". 1:1(0) ack 1").state(Established)
+	if s.tcb.snd.wnd != 65535 {
+		t.Errorf("window of SYN,ACK scaled: %d", s.tcb.snd.wnd)
+	}
+	if s.ev&EventConnected == 0 {
+		t.Error("no connected event")
+	}
+}
+
+// req: MUST-23 ST-SS13
+func TestSynGivesUp(t *testing.T) {
+	s := dialed(t, Options{})
+	s.at(180_000).quiet().state(SynSent)
+	s.at(400_000).state(Closed)
+	if s.tcb.Err() != ErrTimeout {
+		t.Errorf("error %v", s.tcb.Err())
+	}
+}
+
+// req: ST-SS1 ST-SS2 ST-SS3 ST-SS4 ST-SS8 ST-SS9 5961-04
+func TestSynSentSegments(t *testing.T) {
+	for _, c := range []struct{ in, out string }{
+		{". 0:0(0) ack 0", "R 0:0(0)"},
+		{". 0:0(0) ack 2", "R 2:2(0)"},
+		{"R. 0:0(0) ack 2", ""},
+		{"R 0:0(0)", ""},
+		{". 0:0(0) ack 1", ""},
+		{"F 0:0(0)", ""},
+	} {
+		s := dialed(t, Options{}).quiet()
+		s.recv(c.in).state(SynSent)
+		if c.out == "" {
+			s.expect()
+		} else {
+			s.expect(c.out)
+		}
+	}
+	s := dialed(t, Options{}).quiet().recv("R. 0:0(0) ack 1").expect().state(Closed)
+	if s.tcb.Err() != ErrRefused {
+		t.Errorf("error %v", s.tcb.Err())
+	}
+}
+
+// req: MUST-10 U-15 ST-SS7 ST-SR7 7323-05
+func TestSimultaneousOpen(t *testing.T) {
+	s := dialed(t, Options{}).expect("S 0:0(0)")
+	s.recv("S 0:0(0) mss 1000 sackOK").expect("S. 0:0(0) ack 1").state(SynReceived)
+	s.recv("S. 0:0(0) ack 1").expect(". 1:1(0) ack 1").state(Established)
+
+	s = dialed(t, Options{}).quiet()
+	s.recv("S 0:0(0) mss 1000").quiet().recv(". 1:1(0) ack 1").expect().state(Established)
+}
+
+// req: SHLD-18 SHLD-19 MUST-40 MUST-58 MUST-59
+func TestDelayedAck(t *testing.T) {
+	s := established(t, Options{}, sackPeer)
+	s.recv(". 1:1001(1000) ack 1").expect()
+	s.at(1039).expect().at(1040).expect(". 1:1(0) ack 1001")
+	s.recv(". 1001:2001(1000) ack 1").expect().recv(". 2001:3001(1000) ack 1").expect(". 1:1(0) ack 3001")
+	s.read(3000).quiet() // and data carries it
+	s.recv(". 3001:4001(1000) ack 1").expect().write(10).expect("P. 1:11(10) ack 4001").at(1200).expect()
+	s.recv(". 4001:7001(3000) ack 11 gso 1000").expect(". 11:11(0) ack 7001") // a super-segment is several (TUN-R09)
+}
+
+// req: MUST-59
+func TestOneAckForABatch(t *testing.T) {
+	s := established(t, Options{}, sackPeer)
+	for i := range 20 {
+		s.in(". " + span(1+i*1000, 1000) + " ack 1")
+	}
+	s.flush()
+	s.expect(". 1:1(0) ack 20001")
+}
+
+// req: SHLD-31 5681-13 5681-14 2018-04 2018-05 2018-06
+func TestOutOfOrder(t *testing.T) {
+	s := established(t, Options{}, sackPeer)
+	s.recv(". 1001:2001(1000) ack 1").expect(". 1:1(0) ack 1 sack 1001:2001")
+	s.recv(". 3001:4001(1000) ack 1").expect(". 1:1(0) ack 1 sack 3001:4001 1001:2001")
+	s.recv(". 2001:2501(500) ack 1").expect(". 1:1(0) ack 1 sack 1001:2501 3001:4001")
+	s.recv(". 1:1001(1000) ack 1").expect(". 1:1(0) ack 2501 sack 3001:4001")
+	s.recv(". 2501:3001(500) ack 1").expect(". 1:1(0) ack 4001")
+	got := make([]byte, 4000)
+	if n := s.tcb.Read(s.now, got); n != 4000 || string(got) != string(pattern(1, 4000)) {
+		t.Fatalf("read %d octets, or wrong ones", n)
+	}
+}
+
+// req: 5681-10 6675-03 6675-06 SHLD-28
+func TestFastRetransmitSACK(t *testing.T) {
+	s := established(t, Options{}, sackPeer)
+	s.write(10000).quiet()
+	s.recv(". 1:1(0) ack 1 sack 1001:2001").expect()
+	s.recv(". 1:1(0) ack 1 sack 1001:3001").expect()
+	s.recv(". 1:1(0) ack 1 sack 1001:4001").expect(". 1:1001(1000) ack 1")
+	s.recv(". 1:1(0) ack 10001").expect()
+	if s.tcb.rec.phase != open || s.tcb.stats.recoveries != 1 {
+		t.Errorf("phase %v, recoveries %d", s.tcb.rec.phase, s.tcb.stats.recoveries)
+	}
+}
+
+// req: 6582-02 5681-09
+func TestNewReno(t *testing.T) {
+	s := established(t, Options{}, tcpseg.Options{})
+	s.write(10000).quiet()
+	for range 3 {
+		s.expect().recv(". 1:1(0) ack 1")
+	}
+	s.expect(". 1:1001(1000) ack 1")
+	s.recv(". 1:1(0) ack 1").recv(". 1:1(0) ack 1").quiet()
+	s.recv(". 1:1(0) ack 4001").expect(". 4001:5001(1000) ack 1") // partial ACK: next hole
+	s.recv(". 1:1(0) ack 10001").expect()
+}
+
+// req: 6298-10 6298-11 5681-08 5681-07
+func TestRTO(t *testing.T) {
+	s := established(t, Options{MinRTO: 200 * time.Millisecond}, sackPeer)
+	s.write(5000).quiet()
+	s.at(1199).expect().at(1200).expect(". 1:1001(1000) ack 1")
+	half := s.tcb.cc.SSThresh()
+	s.at(1600).expect(". 1:1001(1000) ack 1")
+	if s.tcb.cc.SSThresh() != half {
+		t.Errorf("ssthresh cut twice for one segment")
+	}
+	s.recv(". 1:1(0) ack 1001").expect(". 1001:2001(1000) ack 1", ". 2001:3001(1000) ack 1")
+	if got := s.tcb.rtt.backoff; got != 2 {
+		t.Errorf("backoff %d forgotten by the ACK of a retransmission", got)
+	}
+}
+
+// req: MUST-36 SHLD-29 SHLD-30 MUST-37
+func TestZeroWindow(t *testing.T) {
+	s := established(t, Options{}, sackPeer)
+	s.recv(". 1:1(0) ack 1 win 0").write(5000).expect()
+	s.at(1199).expect().at(1200).expect(". 1:2(1) ack 1")
+	s.recv(". 1:1(0) ack 1 win 0").at(1600).expect(". 1:2(1) ack 1")
+	for i := 0; i < 500; i++ {
+		s.at(s.tcb.Deadline() / ms).quiet().recv(". 1:1(0) ack 1 win 0")
+	}
+	s.state(Established)
+	s.recv(". 1:1(0) ack 1 win 5000").expect(". 1:2(1) ack 1", ". 2:1002(1000) ack 1", ". 1002:2002(1000) ack 1",
+		". 2002:3002(1000) ack 1", ". 3002:4002(1000) ack 1", "P. 4002:5001(999) ack 1")
+}
+
+// req: SHLD-38 MUST-38
+func TestSenderSWS(t *testing.T) {
+	s := established(t, Options{}, sackPeer)
+	s.recv(". 1:1(0) ack 1 win 10").write(5000).expect()
+	s.at(1200).expect(". 1:11(10) ack 1") // the override
+}
+
+// req: MUST-39 SWS-02 SWS-03
+func TestReceiverSWS(t *testing.T) {
+	s := established(t, Options{RcvBuf: 4000}, sackPeer)
+	s.recv(". 1:4001(4000) ack 1").expect(". 1:1(0) ack 4001")
+	if s.out.Window != 0 {
+		t.Fatalf("window %d, want 0", s.out.Window)
+	}
+	s.read(100).expect().read(1000).expect().read(1000).expect(". 1:1(0) ack 4001")
+	if s.out.Window != 2100 {
+		t.Errorf("window %d, want 2100", s.out.Window)
+	}
+}
+
+// req: MUST-17 896-01 896-04
+func TestNagle(t *testing.T) {
+	s := established(t, Options{Nagle: NagleClassic}, sackPeer)
+	s.write(10).expect("P. 1:11(10) ack 1").write(10).expect().write(1000).expect(". 11:1011(1000) ack 1")
+	s.recv(". 1:1(0) ack 1011").expect("P. 1011:1021(10) ack 1")
+
+	s = established(t, Options{Nagle: NagleMinshall}, sackPeer)
+	s.write(1500).expect(". 1:1001(1000) ack 1", "P. 1001:1501(500) ack 1")
+	s.write(500).expect().recv(". 1:1(0) ack 1501").expect("P. 1501:2001(500) ack 1")
+
+	s = established(t, Options{}, sackPeer)
+	s.write(1).expect("P. 1:2(1) ack 1").write(1).expect("P. 2:3(1) ack 1")
+}
+
+// req: ST-ES17 ST-F11 ST-F23 ST-TW3 ST-TW6 MUST-13 U-12
+func TestActiveClose(t *testing.T) {
+	s := established(t, Options{}, sackPeer)
+	s.tcb.Write(s.now, pattern(1, 1500))
+	s.tcb.CloseWrite(s.now)
+	s.flush()
+	s.expect(". 1:1001(1000) ack 1", "FP. 1001:1501(500) ack 1").state(FinWait1)
+	s.recv(". 1:1(0) ack 1502").state(FinWait2)
+	s.recv("F. 1:1(0) ack 1502").expect(". 1502:1502(0) ack 2").state(TimeWaiting)
+	s.at(50_000).recv("F. 1:1(0) ack 1502").expect(". 1502:1502(0) ack 2")
+	s.at(109_999).state(TimeWaiting).at(110_000).state(Closed)
+}
+
+// req: ST-F13 ST-F14 ST-CG1
+func TestSimultaneousClose(t *testing.T) {
+	s := established(t, Options{}, sackPeer)
+	s.tcb.CloseWrite(s.now)
+	s.flush()
+	s.expect("F. 1:1(0) ack 1")
+	s.recv("F. 1:1(0) ack 1").expect(". 2:2(0) ack 2").state(Closing)
+	s.recv(". 2:2(0) ack 2").state(TimeWaiting)
+}
+
+// req: ST-ES14 ST-CW5 ST-LA1
+func TestPassiveClose(t *testing.T) {
+	s := established(t, Options{}, sackPeer)
+	s.recv("F. 1:11(10) ack 1").expect(". 1:1(0) ack 12").state(CloseWait)
+	s.write(10).expect("P. 1:11(10) ack 12")
+	s.tcb.Read(s.now, make([]byte, 10))
+	s.tcb.Close(s.now)
+	s.flush()
+	s.expect("F. 11:11(0) ack 12").state(LastAck)
+	s.recv(". 12:12(0) ack 12").state(Closed)
+	if s.tcb.Err() != nil {
+		t.Error(s.tcb.Err())
+	}
+}
+
+// req: 5961-01 5961-02 5961-03 5961-05 7323-15
+func TestBlindAttacks(t *testing.T) {
+	s := established(t, Options{}, sackPeer)
+	s.recv("R 100000:100000(0)").expect().dropped(DropResetOutside)
+	s.recv("R 2:2(0)").expect(". 1:1(0) ack 1").dropped(DropResetChallenge)
+	s.recv("S 1:1(0)").expect(". 1:1(0) ack 1").dropped(DropSYN)
+	s.recv(". 1:1(0) ack 1000").expect(". 1:1(0) ack 1").dropped(DropBadACK)
+	s.state(Established).recv("R 1:1(0)").expect().state(Closed)
+	if s.tcb.Err() != ErrReset {
+		t.Error(s.tcb.Err())
+	}
+}
+
+// req: 5961-07 U-18
+func TestChallengeRate(t *testing.T) {
+	s := established(t, Options{}, sackPeer)
+	for range 100 {
+		s.recv("S 1:1(0)")
+	}
+	if len(s.sent) != challengeMost {
+		t.Errorf("%d challenge ACKs to 100 SYNs", len(s.sent))
+	}
+}
+
+// req: SHLD-3 ST-ES18 ST-F15
+func TestCloseWithUnreadData(t *testing.T) {
+	s := established(t, Options{}, sackPeer)
+	s.recv(". 1:11(10) ack 1")
+	s.tcb.Close(s.now)
+	s.flush()
+	s.expect("R. 1:1(0) ack 11").state(Closed)
+
+	s = established(t, Options{}, sackPeer)
+	s.tcb.Close(s.now)
+	s.flush()
+	s.expect("F. 1:1(0) ack 1").recv(". 1:1(0) ack 2").state(FinWait2)
+	s.recv(". 1:11(10) ack 2").expect("R. 2:2(0) ack 1").state(Closed)
+}
+
+// req: ST-F25
+func TestOrphanInFinWait2(t *testing.T) {
+	s := established(t, Options{}, sackPeer)
+	s.tcb.Close(s.now)
+	s.flush()
+	s.recv(". 1:1(0) ack 2").state(FinWait2).at(61_000).state(Closed)
+}
+
+// req: 7323-14 7323-09 7323-12
+func TestPAWS(t *testing.T) {
+	s := established(t, Options{}, tcpseg.Options{HasTimestamps: true, TSVal: 100})
+	s.recv(". 1:11(10) ack 1 ts 200 0").dropped(DropNone)
+	s.recv(". 11:21(10) ack 1 ts 201 0").dropped(DropNone)
+	s.recv(". 21:31(10) ack 1").dropped(DropNoTimestamp)
+	s.recv(". 21:31(10) ack 1 ts 199 0").dropped(DropPAWS)
+	if s.tcb.ts.recent != 200 {
+		t.Errorf("TS.Recent %d: a delayed ACK echoes the oldest", s.tcb.ts.recent)
+	}
+}
+
+// req: MUST-24 MUST-25 MUST-26 MUST-29 SHLD-12
+func TestKeepAlive(t *testing.T) {
+	s := established(t, Options{}, sackPeer)
+	s.at(24 * 3600 * 1000).expect()
+	s = established(t, Options{KeepAlive: true, KeepAliveIdle: 10 * time.Second, KeepAliveInterval: time.Second, KeepAliveCount: 3}, sackPeer)
+	s.at(10_999).expect().at(11_000).expect(". 0:0(0) ack 1").at(12_000).expect(". 0:0(0) ack 1")
+	s.recv(". 1:1(0) ack 1").at(21_999).expect().at(24_999).quiet().state(Established).at(25_000).state(Closed)
+}
+
+// req: 1337-01 1337-03 6191-01 6191-02 6191-04 ST-TW2 ST-TW9
+func TestTimeWaitRecord(t *testing.T) {
+	s := established(t, Options{}, tcpseg.Options{HasTimestamps: true, TSVal: 100})
+	s.tcb.CloseWrite(s.now)
+	s.flush()
+	s.recv("F. 1:1(0) ack 2 ts 100 0").quiet().state(TimeWaiting)
+	w, ok := s.tcb.TimeWait()
+	if !ok {
+		t.Fatal("no record")
+	}
+	for _, c := range []struct {
+		seg          string
+		reply, reuse bool
+	}{
+		{"R 2:2(0)", false, false},
+		{". 2:2(0) ack 2 ts 100 0", false, false},
+		{"S 1:1(0) ts 101 0", false, true},
+		{"S 1:1(0) ts 100 0", true, false},
+		{"S 9:9(0) ts 100 0", false, true},
+		{"S 9:9(0)", false, true},
+		{"S 9:9(0) ts 99 0", true, false},
+		{". 2:12(10) ack 2 ts 100 0", true, false},
+		{"F. 1:1(0) ack 2 ts 100 0", true, false},
+	} {
+		seg := s.parse(c.seg)
+		if r := w.Input(s.now, &seg); r.Reply != c.reply || r.Reuse != c.reuse {
+			t.Errorf("%s: %+v", c.seg, r)
+		}
+	}
+}
+
+// req: ST-SR1 ST-SR3 ST-SR5 ST-SR8 ST-SR9 ST-SR10 4987-06
+func TestHalfOpen(t *testing.T) {
+	if n := unsafe.Sizeof(HalfOpen{}); n > 256 {
+		t.Errorf("HalfOpen takes %d octets", n)
+	}
+	s := &script{T: t, now: 1000 * ms}
+	c := &Config{LinkMSS: 1460, DefaultMSS: 536}
+	syn := s.parse("S 0:0(0) mss 1000 sackOK ts 7 0 ws 2")
+	fresh := func() HalfOpen {
+		h := Passive(s.now, c, &syn, testISS, 0)
+		if !h.Output(s.now, &s.out) || format(&s.out) != "S. 0:0(0) ack 1" || s.out.Options.TSEcr != 7 {
+			t.Fatalf("%s %+v", format(&s.out), s.out.Options)
+		}
+		return h
+	}
+	for _, tc := range []struct {
+		seg    string
+		result HalfOpenResult
+		out    string
+	}{
+		{"S 0:0(0) mss 1000 ts 7 0", HalfOpenReply, "S. 0:0(0) ack 1"},
+		{"R 1:1(0)", HalfOpenDead, ""},
+		{"R 5:5(0)", HalfOpenReply, ". 1:1(0) ack 1"},
+		{"R 100000:100000(0)", HalfOpenDrop, ""},
+		{"S 5:5(0) ts 8 0", HalfOpenReply, ". 1:1(0) ack 1"},
+		{"F 1:1(0) ts 8 0", HalfOpenDrop, ""},
+		{". 1:1(0) ack 2 ts 8 0", HalfOpenReply, "R 2:2(0)"},
+		{". 1:1(0) ack 0 ts 8 0", HalfOpenReply, "R 0:0(0)"},
+		{". 1:1(0) ack 1", HalfOpenDrop, ""},
+		{". 1:1(0) ack 1 ts 8 0", HalfOpenComplete, ""},
+		{"F. 1:11(10) ack 1 ts 8 0", HalfOpenComplete, ""},
+	} {
+		h := fresh()
+		seg := s.parse(tc.seg)
+		r, _ := h.Input(s.now, &seg)
+		out := ""
+		if h.Output(s.now, &s.out) {
+			out = format(&s.out)
+		}
+		if r != tc.result || out != tc.out {
+			t.Errorf("%s: result %d %q, want %d %q", tc.seg, r, out, tc.result, tc.out)
+		}
+	}
+	h := fresh()
+	n := 0
+	for h.Expire(h.Deadline()) {
+		if !h.Output(s.now, &s.out) {
+			t.Fatal("nothing to resend")
+		}
+		n++
+	}
+	if n != maxSynAcks {
+		t.Errorf("%d retransmissions of SYN,ACK", n)
+	}
+}
+
+// req: TSO-11 TSO-14 TSO-15 TSO-16
+func TestSuperSegments(t *testing.T) {
+	s := established(t, Options{InitialWindow: 25}, sackPeer)
+	s.out.Limit = 60000
+	s.write(24500).expect("P. 1:24501(24500) ack 1 gso 1000")
+	s.recv(". 1:1(0) ack 1 sack 3001:7001").expect(". 1:1001(1000) ack 1") // the middle of it
+	if got := s.tcb.runs.sacked; got != 4000 {
+		t.Errorf("%d octets sacked", got)
+	}
+	s.recv(". 1:1(0) ack 3001 sack 3001:7001").expect().recv(". 1:1(0) ack 24501").expect()
+}
+
+// req: MUST-20 SHLD-11 U-13
+func TestUserTimeout(t *testing.T) {
+	s := established(t, Options{UserTimeout: 10 * time.Second}, sackPeer)
+	s.write(10).at(10_999).state(Established).at(11_000).state(Closed)
+	if s.tcb.Err() != ErrTimeout {
+		t.Error(s.tcb.Err())
+	}
+}
+
+func span(from, n int) string { return fmt.Sprintf("%d:%d(%d)", from, from+n, n) }
