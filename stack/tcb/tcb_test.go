@@ -412,3 +412,9 @@ func TestUserTimeout(t *testing.T) {
 }
 
 func span(from, n int) string { return fmt.Sprintf("%d:%d(%d)", from, from+n, n) }
+
+// req: SHLD-14 SWS-03
+func TestWindowUpdateMovesTheEdge(t *testing.T) {
+	s := established(t, Options{}, sackPeer) // no window scale: the field ends at 65535
+	s.recv(". 1:4001(4000) ack 1").expect(". 1:1(0) ack 4001").read(4000).expect()
+}

@@ -53,10 +53,11 @@ func (t *TCB) sndLimit() int {
 // rcvWindow returns the octets the peer may still send: the promised right edge less what has come.
 func (t *TCB) rcvWindow() int { return t.rcv.adv.Sub(t.rcv.nxt) }
 
-// windowRoom returns by how many octets the right edge could move now.
+// windowRoom returns by how many octets the right edge could move now: to the free space, as far as
+// the window field can say it.
 func (t *TCB) windowRoom() int {
-	edge := t.rcv.nxt.Add(max(t.rcvLimit()-t.Readable(), 0))
-	return edge.Sub(t.rcv.adv)
+	free := min(max(t.rcvLimit()-t.Readable(), 0), maxSynWindow<<t.rcv.scale)
+	return t.rcv.nxt.Add(free).Sub(t.rcv.adv)
 }
 
 // worthwhile is the smallest move of the right edge that is announced, so that the peer is not
