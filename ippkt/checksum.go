@@ -103,7 +103,7 @@ func TransportChecksum(hdr []byte, payload *[4][]byte, pseudo uint32) uint16 {
 // end and stores the complement at start+offset. It reports false, and changes
 // nothing, when the field is not inside the packet.
 func FinishPartial(packet []byte, start, offset int) bool {
-	if start < 0 || offset < 0 || start+offset+2 > len(packet) {
+	if start < 0 || offset < 0 || start > len(packet) || offset > len(packet)-start-2 {
 		return false
 	}
 	sum := ^Fold(Sum(packet[start:], 0))
