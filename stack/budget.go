@@ -1,0 +1,78 @@
+package stack
+
+import (
+	"math"
+	"sync"
+	"sync/atomic"
+
+	"ustack/stack/tcb"
+)
+
+// pool lends the blocks of all queues, tcb.Blocks, and keeps count of them.
+type pool struct {
+	budget int64
+	used   atomic.Int64
+	conns  atomic.Int64 // that share the budget
+	small  sync.Pool
+	large  sync.Pool
+}
+
+func (p *pool) init(budget int64) { p.budget = budget }
+
+// Get lends a block. A large one is refused when the budget is spent.
+func (p *pool) Get(n int) []byte {
+	if used := p.used.Add(int64(n)); used > p.budget && n == tcb.LargeBlock {
+		p.used.Add(-int64(n))
+		return nil
+	}
+	if n == tcb.SmallBlock {
+		if b, ok := p.small.Get().(*[tcb.SmallBlock]byte); ok {
+			return b[:]
+		}
+	} else if b, ok := p.large.Get().(*[tcb.LargeBlock]byte); ok {
+		return b[:]
+	}
+	return make([]byte, n)
+}
+
+// Put takes a block back.
+func (p *pool) Put(b []byte) {
+	b = b[:cap(b)]
+	p.used.Add(-int64(len(b)))
+	if len(b) == tcb.SmallBlock {
+		p.small.Put((*[tcb.SmallBlock]byte)(b))
+	} else {
+		p.large.Put((*[tcb.LargeBlock]byte)(b))
+	}
+}
+
+// spent reports whether new connections must be refused.
+func (p *pool) spent() bool { return p.used.Load() >= p.budget }
+
+// level is how short memory is: 0 while less than three quarters of the budget are used.
+func (p *pool) level() int32 {
+	if p.used.Load() >= p.budget/4*3 {
+		return 1
+	}
+	return 0
+}
+
+// share is what each queue of a connection may hold when memory is short, in octets.
+func (p *pool) share() int {
+	return int(min(max(p.budget/(2*max(p.conns.Load(), 1)), 2*tcb.SmallBlock), math.MaxInt32))
+}
+
+// heedMemory tells the TCB when memory gets short, and when that is over. c.mu is held.
+func (c *Conn) heedMemory() {
+	level := c.s.mem.level()
+	if level == c.level {
+		return
+	}
+	c.level = level
+	if level == 0 {
+		c.t.SetBudget(math.MaxInt32, math.MaxInt32)
+		return
+	}
+	share := c.s.mem.share()
+	c.t.SetBudget(share, share)
+}

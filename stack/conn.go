@@ -1,0 +1,361 @@
+package stack
+
+import (
+	"net"
+	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"ustack/ippkt"
+	"ustack/stack/tcb"
+)
+
+// Conn is a TCP connection: net.Conn, and what *net.TCPConn has besides. All methods may be
+// called at the same time, also from within its own callback; Peek and Discard belong to one
+// reader.
+//
+// A Conn is a lock around a tcb.TCB. Whoever has work for it, a writer, the reader of a queue,
+// a timer, takes the lock, does it and sends what it made due.
+type Conn struct {
+	s     *Stack
+	key   flowKey
+	label uint32 // IPv6 flow label (V6S-03)
+
+	want atomic.Int32 // goroutines waiting for mu
+
+	mu    sync.Mutex
+	t     *tcb.TCB
+	q     *queue   // where to send
+	last  tcb.Time // of the clock as the TCB has seen it
+	ipid  uint16
+	rcond sync.Cond
+	wcond sync.Cond
+	rwait int // goroutines in rcond.Wait
+	wwait int
+
+	timer   timerID
+	timerAt tcb.Time // when the timer looks at us; 0: it does not
+
+	news     tcb.Events // of the TCB, not acted upon yet
+	level    int32      // memory pressure as told to the TCB
+	touched  bool       // on the list of a queue's turn
+	dead     bool       // out of the table: the TCB serves only reads
+	closed   bool       // by its user
+	rdShut   bool       // CloseRead: what arrives is thrown away
+	reading  bool       // WriteTo has the read side
+	writing  bool       // a Write has the write side
+	released bool
+	pins     int   // who use the TCB's memory without mu
+	err      error // why the connection ended, when the shell knows better than the TCB
+
+	serve      serveState
+	onReadable func()
+
+	rdeadline, wdeadline deadline
+	linger               int // seconds; below 0: not set
+	done                 chan struct{}
+}
+
+// newConn makes a Conn that is in no table and has no TCB yet.
+func (s *Stack) newConn(q *queue, key *flowKey) *Conn {
+	c := &Conn{s: s, q: q, key: *key, linger: -1}
+	c.rcond.L, c.wcond.L = &c.mu, &c.mu
+	h := s.secret.label(key)
+	c.label, c.ipid = uint32(h)&0xfffff, uint16(h>>32)
+	return c
+}
+
+// lock takes c.mu and lets a long flush know that somebody waits.
+func (c *Conn) lock() {
+	if c.mu.TryLock() {
+		return
+	}
+	c.want.Add(1)
+	c.mu.Lock()
+	c.want.Add(-1)
+}
+
+func (c *Conn) unlock() { c.mu.Unlock() }
+
+// clock reads the time for the TCB.
+func (c *Conn) clock() tcb.Time { return c.at(c.s.now()) }
+
+// at makes of a clock that was read before the lock was taken a time the TCB may be told.
+func (c *Conn) at(now tcb.Time) tcb.Time {
+	c.last = max(c.last, now)
+	return c.last
+}
+
+// flushCap and flushCapSmall are how many super-segments, or plain ones, a flush sends before
+// it offers the lock to others.
+const (
+	flushCap      = 8
+	flushCapSmall = 32
+)
+
+// flush sends everything that is due, then settles and arms the timer. c.mu is held; a long
+// flush lets it go in between.
+func (c *Conn) flush(sc *scratch) {
+	for !c.dead {
+		c.heedMemory()
+		sc.gso = c.q.link.GSO()
+		sc.out.Limit = 0
+		burst := flushCapSmall
+		if sc.gso {
+			sc.out.Limit = maxSuper(c.key.remote.Is4())
+			burst = flushCap
+		}
+		for range burst {
+			if !c.t.Output(c.clock(), &sc.out) {
+				c.settle(sc)
+				c.arm(c.t.Deadline())
+				return
+			}
+			c.ipid = c.q.send(sc, &c.key, c.label, c.ipid)
+		}
+		c.unlock()
+		if c.want.Load() > 0 {
+			runtime.Gosched()
+		}
+		c.lock()
+	}
+}
+
+// maxSuper is the largest payload of a super-segment, whatever options it carries (TSO-01, TSO-04).
+func maxSuper(is4 bool) int {
+	if is4 {
+		return 65535 - ippkt.IPv4HeaderLen - 60
+	}
+	return 65535 - 60
+}
+
+// arm sees to it that the timer looks at the connection by d; 0: no need.
+func (c *Conn) arm(d tcb.Time) {
+	if c.dead || d == 0 || c.timerAt != 0 && c.timerAt <= d {
+		return
+	}
+	c.timerAt = d
+	c.timer = c.s.timers.set(c.timer, timerNode{c: c}, d)
+}
+
+// expire is called by the timer.
+func (c *Conn) expire(sc *scratch) {
+	c.lock()
+	defer c.unlock()
+	if c.dead {
+		return
+	}
+	c.timerAt = 0
+	if d := c.t.Deadline(); d != 0 && d > c.s.now() {
+		c.arm(d)
+		// What a callback was given to answer waits no longer.
+		if c.serve == serveIdle {
+			return
+		}
+	}
+	c.news |= c.t.Expire(c.clock())
+	c.respond(sc)
+}
+
+// respond acts upon the news of the TCB: it sends what is due, hands the connection to its
+// callback or wakes who waits. c.mu is held.
+func (c *Conn) respond(sc *scratch) {
+	news := c.news
+	c.news = 0
+	if news&tcb.EventReadable != 0 && c.rdShut && !c.dead {
+		c.throwAway()
+	}
+	ended := news&(tcb.EventClosed|tcb.EventTimeWait) != 0
+	if c.post(sc, news) && !ended {
+		c.arm(c.last + answerTime) // its ACK rides on the answer, unless that is slow
+	} else {
+		c.flush(sc)
+	}
+	c.wake(sc, news)
+}
+
+// wake readies the goroutines that the news concern.
+func (c *Conn) wake(sc *scratch, news tcb.Events) {
+	const (
+		forReaders = tcb.EventReadable | tcb.EventConnected | tcb.EventClosed | tcb.EventTimeWait
+		forWriters = tcb.EventWritable | tcb.EventConnected | tcb.EventClosed | tcb.EventTimeWait
+	)
+	if news&forReaders != 0 && c.rwait > 0 {
+		c.rcond.Broadcast()
+		sc.readied = true
+	}
+	if news&forWriters != 0 && c.wwait > 0 {
+		c.wcond.Broadcast()
+		sc.readied = true
+	}
+}
+
+// throwAway empties the receive queue for a reader that has gone.
+func (c *Conn) throwAway() {
+	for !c.reading { // else WriteTo still looks at it
+		a, b := c.t.Peek()
+		if len(a)+len(b) == 0 {
+			return
+		}
+		c.t.Discard(c.last, len(a)+len(b))
+	}
+}
+
+// settle takes a connection that has ended out of the table.
+func (c *Conn) settle(sc *scratch) {
+	switch c.t.State() {
+	case tcb.Closed:
+		c.leave(nil)
+	case tcb.TimeWaiting:
+		if tw, ok := c.t.TimeWait(); ok {
+			c.leave(&tw)
+		}
+	default:
+		return
+	}
+	sc.readied = sc.readied || c.rwait+c.wwait > 0
+}
+
+// leave takes c out of the table, for good or for a TIME-WAIT record.
+func (c *Conn) leave(tw *tcb.TimeWait) {
+	c.dead = true
+	c.wdeadline.stop()
+	c.rdeadline.stop()
+	c.s.mem.conns.Add(-1)
+	c.s.table.retire(c, tw)
+	c.s.timers.drop(c.timer)
+	c.timer = 0
+	if c.closed {
+		c.s.orphanGone()
+	}
+	c.tellDone()
+	c.rcond.Broadcast()
+	c.wcond.Broadcast()
+	c.release()
+}
+
+// release gives the memory back once nobody can look at it any more.
+func (c *Conn) release() {
+	if c.dead && c.closed && !c.released && c.pins == 0 && c.serve != serveRunning && c.serve != serveAgain {
+		c.released = true
+		c.onReadable = nil
+		c.t.Release()
+	}
+}
+
+func (c *Conn) tellDone() {
+	if c.done == nil {
+		c.done = closedChan
+		return
+	}
+	select {
+	case <-c.done:
+	default:
+		close(c.done)
+	}
+}
+
+var closedChan = func() chan struct{} {
+	ch := make(chan struct{})
+	close(ch)
+	return ch
+}()
+
+// Done is closed when the connection is over: reset, timed out, closed on both sides or by
+// Close. Data may still be there to be read.
+func (c *Conn) Done() <-chan struct{} {
+	c.lock()
+	defer c.unlock()
+	if c.done == nil {
+		c.done = make(chan struct{})
+	}
+	return c.done
+}
+
+// Close ends both directions (RFC 9293 §3.9.1, MAY-1): what was written is still delivered,
+// after Close has returned, and followed by a FIN. Unread data means that the peer's work was
+// lost: then the connection is reset (SHLD-3), as it is by SetLinger(0). Blocked calls return
+// net.ErrClosed.
+func (c *Conn) Close() error { return c.close(c.lingerZero) }
+
+// Abort closes the connection with a RST (RFC 9293 §3.10.5); what was written and is not
+// delivered yet is lost.
+func (c *Conn) Abort() error { return c.close(func() bool { return true }) }
+
+func (c *Conn) lingerZero() bool { return c.linger == 0 }
+
+func (c *Conn) close(abort func() bool) error {
+	sc := getScratch()
+	defer putScratch(sc)
+	c.lock()
+	defer c.unlock()
+	if c.closed {
+		return c.opError("close", net.ErrClosed)
+	}
+	c.closed = true
+	c.rdeadline.stop()
+	c.wdeadline.stop()
+	if !c.dead {
+		c.s.orphans.Add(1)
+		if abort() {
+			c.t.Abort(c.clock())
+		} else {
+			c.t.Close(c.clock())
+			c.lingerOn()
+		}
+		c.flush(sc)
+	}
+	c.tellDone()
+	c.rcond.Broadcast()
+	c.wcond.Broadcast()
+	c.release()
+	return nil
+}
+
+// kill resets the connection because the stack ends. Its user may still read what has come.
+func (c *Conn) kill() {
+	c.end(net.ErrClosed)
+}
+
+// end aborts the connection for reason err, which its user is told.
+func (c *Conn) end(err error) {
+	sc := getScratch()
+	defer putScratch(sc)
+	c.lock()
+	defer c.unlock()
+	if c.dead {
+		return
+	}
+	c.err = err
+	c.news |= c.t.Abort(c.clock()) | tcb.EventReadable | tcb.EventClosed
+	c.respond(sc)
+}
+
+// LocalAddr returns our end, a *net.TCPAddr.
+func (c *Conn) LocalAddr() net.Addr { return tcpAddr(c.key.local, c.key.lport) }
+
+// RemoteAddr returns the peer's end, a *net.TCPAddr.
+func (c *Conn) RemoteAddr() net.Addr { return tcpAddr(c.key.remote, c.key.rport) }
+
+func tcpAddr(a ippkt.Addr, port uint16) *net.TCPAddr {
+	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(a.Netip(), port))
+}
+
+// Info is the state of a connection at a moment.
+type Info struct {
+	Local, Remote netip.AddrPort
+	tcb.Snapshot
+}
+
+// Info returns the state of the connection. Of one that is over it is the last one.
+func (c *Conn) Info() Info {
+	i := Info{
+		Local:  netip.AddrPortFrom(c.key.local.Netip(), c.key.lport),
+		Remote: netip.AddrPortFrom(c.key.remote.Netip(), c.key.rport),
+	}
+	c.lock()
+	defer c.unlock()
+	c.t.Snapshot(&i.Snapshot)
+	return i
+}

@@ -1,0 +1,175 @@
+package stack
+
+import (
+	"encoding/binary"
+	"errors"
+	"net"
+	"sync"
+
+	"ustack/ippkt"
+	"ustack/stack/link"
+	"ustack/stack/tcb"
+	"ustack/tcpseg"
+)
+
+// queue is one packet queue with its reader.
+type queue struct {
+	s       *Stack
+	dev     link.Queue
+	link    link.Link
+	workers *workers
+	count   counters
+	sc      *scratch
+	touched []*Conn // of this turn
+}
+
+func newQueue(s *Stack, l link.Link, dev link.Queue) *queue {
+	q := &queue{s: s, dev: dev, link: l, workers: &workers{s: s}}
+	q.sc = newScratch()
+	q.sc.reader = q
+	return q
+}
+
+// scratch is what a goroutine needs to send: it belongs to the goroutine, not to a connection.
+type scratch struct {
+	out     tcb.Out
+	hdr     []byte
+	gso     bool // the link takes super-segments at the moment
+	readied bool // a goroutine was readied since this was last looked at
+	reader  *queue
+}
+
+func newScratch() *scratch {
+	return &scratch{hdr: make([]byte, 0, ippkt.IPv6HeaderLen+tcpseg.MaxHeaderLen)}
+}
+
+var scratches = sync.Pool{New: func() any { return newScratch() }}
+
+func getScratch() *scratch { return scratches.Get().(*scratch) }
+
+func putScratch(sc *scratch) {
+	sc.out = tcb.Out{}
+	sc.readied = false
+	scratches.Put(sc)
+}
+
+// Limits of one turn of the reader: after it, ACKs are sent and others may run.
+const (
+	turnPackets = 64
+	turnBytes   = 256 << 10
+)
+
+// read is the reader of the queue. It takes what is ready, acts once for the whole batch, and
+// waits when there was nothing. It never runs foreign code.
+func (q *queue) read() {
+	f := link.NewFrame()
+	for {
+		n, err := q.turn(f)
+		if err != nil {
+			q.ended(err)
+			return
+		}
+		if n > 0 {
+			continue
+		}
+		if err := q.dev.Wait(); err != nil {
+			q.ended(err)
+			return
+		}
+	}
+}
+
+// turn is one turn: packets in, then what they made due, then those who wait for it.
+func (q *queue) turn(f *link.Frame) (n int, err error) {
+	for bytes := 0; n < turnPackets && bytes < turnBytes; n++ {
+		ok, e := q.dev.Read(f)
+		if !ok {
+			err = e
+			break
+		}
+		bytes += len(f.Packet)
+		q.deliver(f)
+	}
+	for i, c := range q.touched {
+		c.lock()
+		c.touched = false
+		c.respond(q.sc)
+		c.unlock()
+		q.touched[i] = nil
+	}
+	q.touched = q.touched[:0]
+	if q.sc.readied {
+		q.yield()
+	}
+	return n, err
+}
+
+func (q *queue) ended(err error) {
+	if !errors.Is(err, net.ErrClosed) {
+		q.s.fail(err)
+	}
+}
+
+// send gives the segment in sc.out a header and writes it. It returns the identification of the
+// next packet: a device that cuts takes one for each segment (TSO-03).
+func (q *queue) send(sc *scratch, key *flowKey, label uint32, id uint16) uint16 {
+	o := &sc.out
+	o.SrcPort, o.DstPort = key.lport, key.rport
+	payload := o.PayloadLen()
+	tcpLen := o.Header.Len() + payload
+	ip := ippkt.Header{
+		Src: key.local, Dst: key.remote, Proto: ippkt.ProtoTCP, TTL: ippkt.DefaultTTL,
+		DontFragment: true, ID: uint32(id), FlowLabel: label, // PMTU-01
+	}
+	hdr := ip.AppendTo(sc.hdr[:0], tcpLen)
+	ipLen := len(hdr)
+	hdr = o.AppendTo(hdr)
+	sc.hdr = hdr
+	segments := uint16(1)
+	sum := hdr[ipLen+tcpseg.ChecksumOffset:]
+	pseudo := ippkt.PseudoSum(key.local, key.remote, ippkt.ProtoTCP, tcpLen)
+	var off link.Offload
+	if sc.gso {
+		off = link.Offload{
+			NeedsCsum: true, HdrLen: uint16(len(hdr)),
+			CsumStart: uint16(ipLen), CsumOffset: tcpseg.ChecksumOffset,
+		}
+		if o.GSOSize > 0 && payload > o.GSOSize {
+			off.GSO, off.GSOSize = link.GSOTCPv6, uint16(o.GSOSize)
+			if ipLen == ippkt.IPv4HeaderLen {
+				off.GSO = link.GSOTCPv4
+			}
+			segments = uint16((payload + o.GSOSize - 1) / o.GSOSize)
+		}
+		binary.BigEndian.PutUint16(sum, ippkt.Fold(pseudo)) // not complemented: TSO-05
+	} else {
+		binary.BigEndian.PutUint16(sum, ippkt.TransportChecksum(hdr[ipLen:], &o.Payload, pseudo))
+	}
+	q.count.own[countSegsOut].Add(1)
+	q.write(off, hdr, o.Payload)
+	return id + segments
+}
+
+// reply sends the segment in sc.out for a flow that is no connection.
+func (q *queue) reply(sc *scratch, key *flowKey) {
+	sc.gso = q.link.GSO()
+	h := q.s.secret.label(key)
+	q.send(sc, key, uint32(h)&0xfffff, uint16(h>>32))
+}
+
+func (q *queue) write(off link.Offload, hdr []byte, payload [4][]byte) {
+	if err := q.dev.Write(off, hdr, payload); err != nil {
+		q.count.own[countWriteErrors].Add(1) // a loss like any other: TCP repairs it
+	}
+}
+
+// config returns what a connection over this queue is made with.
+func (q *queue) config(o *tcb.Options, is4 bool) tcb.Config {
+	c := tcb.Config{Options: *o, Blocks: &q.s.mem}
+	if is4 {
+		c.LinkMSS, c.DefaultMSS = q.link.MTU()-ippkt.IPv4HeaderLen-tcpseg.MinHeaderLen, 536
+	} else {
+		c.LinkMSS, c.DefaultMSS = q.link.MTU()-ippkt.IPv6HeaderLen-tcpseg.MinHeaderLen, 1220
+	}
+	return c
+}

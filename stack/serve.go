@@ -1,0 +1,287 @@
+package stack
+
+import (
+	"fmt"
+	"net"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"ustack/stack/tcb"
+)
+
+// serveState is where a connection with a callback stands. Conn.mu guards it.
+type serveState uint8
+
+const (
+	serveIdle    serveState = iota
+	serveQueued             // on the ready list
+	serveRunning            // its callback runs
+	serveAgain              // and there was more news meanwhile
+)
+
+// answerTime is how long the ACK of what a callback was given may wait for its answer: what the
+// TCB would have let it wait by itself, or less.
+const answerTime = tcb.Time(40 * time.Millisecond)
+
+// OnReadable asks for f to be called, on a worker goroutine and with no lock held, whenever
+// there is news for a reader: data, the peer's FIN or an error. f takes what Peek shows and
+// returns; it may block, and it is never called twice at the same time, so no idle connection
+// needs a goroutine. News that comes while f runs makes it run once more. What f leaves unread
+// is no news.
+//
+// If data is there already, f is queued at once. f that panics resets the connection. Nil ends
+// the calls, a running one excepted.
+func (c *Conn) OnReadable(f func()) {
+	sc := getScratch()
+	defer putScratch(sc)
+	c.lock()
+	defer c.unlock()
+	c.onReadable = f
+	if !c.closed && (c.t.Readable() > 0 || c.readErr() != nil) {
+		c.post(sc, tcb.EventReadable)
+	}
+}
+
+// post hands news for the reader to the callback; it reports whether the connection was put on
+// the ready list by that. c.mu is held.
+func (c *Conn) post(sc *scratch, news tcb.Events) bool {
+	if news&(tcb.EventReadable|tcb.EventClosed) == 0 || c.onReadable == nil || c.closed {
+		return false
+	}
+	switch c.serve {
+	case serveIdle:
+		c.serve = serveQueued
+		c.q.workers.push(sc, job{c: c})
+		return true
+	case serveRunning:
+		c.serve = serveAgain
+	}
+	return false
+}
+
+// runReadable is a worker's turn with c.
+func (c *Conn) runReadable(sc *scratch) {
+	c.lock()
+	f := c.onReadable
+	if c.closed || f == nil {
+		c.serve = serveIdle
+		c.flush(sc)
+		c.release()
+		c.unlock()
+		return
+	}
+	c.serve = serveRunning
+	c.unlock()
+	defer c.ranReadable(sc) // also after runtime.Goexit
+	c.s.guard(c, f)
+}
+
+// ranReadable sends the ACKs that no answer carried and queues c again if there is news.
+func (c *Conn) ranReadable(sc *scratch) {
+	c.lock()
+	defer c.unlock()
+	c.flush(sc)
+	if c.serve == serveAgain && !c.closed && c.onReadable != nil {
+		c.serve = serveQueued
+		c.q.workers.push(sc, job{c: c})
+		return
+	}
+	c.serve = serveIdle
+	c.release()
+}
+
+// guard calls foreign code on behalf of c; a panic in it resets c.
+func (s *Stack) guard(c *Conn, f func()) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.log.Error("callback panicked", "remote", c.RemoteAddr(), "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+			c.Abort()
+		}
+	}()
+	f()
+}
+
+// job is one thing for a worker to do: a connection's callback, or a listener's with a new
+// connection.
+type job struct {
+	c *Conn
+	f func(net.Conn) // nil: c's OnReadable
+}
+
+// maxParked is how many idle workers a queue keeps.
+const maxParked = 8
+
+// workers run callbacks: the ready list of a queue and the goroutines that serve it. There are
+// never more of them than ready connections, and parked ones. Its lock comes last.
+//
+// Who may need to know that a callback blocks? While the list is not empty somebody must look
+// at it again. Beside the queue's own reader, which does so at the end of its turn, that is a
+// worker that has been woken and has not taken a job yet: orphan says that the reader will not.
+type workers struct {
+	s      *Stack
+	mu     sync.Mutex
+	list   fifo[job]
+	parked []chan struct{} // last in, first out: the warm ones first
+	waking int             // woken or started, without a job yet
+	orphan bool
+	closed bool
+}
+
+// push appends a job and wakes a worker.
+func (w *workers) push(sc *scratch, j job) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.list.push(j)
+	w.orphan = w.orphan || sc.reader == nil || sc.reader.workers != w
+	if w.waking == 0 {
+		w.wake()
+	}
+	sc.readied = true
+}
+
+// again is the reader's second look, after it has let others run: if there still is work, its
+// worker blocks or is on another processor.
+func (w *workers) again() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.list.len() == 0 {
+		return false
+	}
+	w.orphan = true
+	if w.waking > 0 {
+		return false
+	}
+	w.wake()
+	return true
+}
+
+func (w *workers) wake() {
+	w.waking++
+	if n := len(w.parked); n > 0 {
+		w.parked[n-1] <- struct{}{}
+		w.parked = w.parked[:n-1]
+		return
+	}
+	go w.work()
+}
+
+// work is a worker: it takes jobs until there are none, parks, and ends when enough others are
+// parked.
+func (w *workers) work() {
+	sc := getScratch()
+	defer putScratch(sc)
+	woken := true
+	var bell chan struct{}
+	for {
+		j, ok := w.take(woken, &bell)
+		woken = false
+		if !ok {
+			if bell == nil {
+				return
+			}
+			<-bell
+			woken = true
+			continue
+		}
+		j.run(w, sc)
+	}
+}
+
+// take returns the next job. Without one it puts the worker's bell among the parked, or sets it
+// to nil: the worker is one too many.
+func (w *workers) take(woken bool, bell *chan struct{}) (job, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if woken {
+		w.waking--
+	}
+	if w.list.len() == 0 {
+		w.orphan = false
+		if w.closed || len(w.parked) >= maxParked {
+			*bell = nil
+			return job{}, false
+		}
+		if *bell == nil {
+			*bell = make(chan struct{}, 1)
+		}
+		w.parked = append(w.parked, *bell)
+		return job{}, false
+	}
+	j := w.list.pop()
+	if w.list.len() > 0 && w.orphan && w.waking == 0 {
+		w.wake() // this callback may block
+	}
+	return j, true
+}
+
+// run does a job. If foreign code ends the goroutine, a new worker takes its place.
+func (j job) run(w *workers, sc *scratch) {
+	ended := true
+	defer func() {
+		if ended {
+			w.mu.Lock()
+			w.wake()
+			w.mu.Unlock()
+		}
+	}()
+	if j.f != nil {
+		j.c.s.guard(j.c, func() { j.f(j.c) })
+	} else {
+		j.c.runReadable(sc)
+	}
+	ended = false
+}
+
+// close lets parked workers end; those that run a callback end after it.
+func (w *workers) close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closed = true
+	for _, bell := range w.parked {
+		close(bell)
+	}
+	w.waking += len(w.parked)
+	w.parked = nil
+}
+
+// yield lets the goroutines that a turn has readied run on this processor, while the caches are
+// warm and before the reader enters a system call, then looks after the ready list.
+func (q *queue) yield() {
+	q.sc.readied = false
+	runtime.Gosched()
+	if q.workers.again() {
+		runtime.Gosched()
+	}
+}
+
+// fifo is a queue in a slice that is used again.
+type fifo[T any] struct {
+	items []T
+	head  int
+}
+
+func (f *fifo[T]) len() int { return len(f.items) - f.head }
+
+func (f *fifo[T]) push(v T) {
+	if f.head > 0 && len(f.items) == cap(f.items) {
+		n := copy(f.items, f.items[f.head:])
+		clear(f.items[n:])
+		f.items, f.head = f.items[:n], 0
+	}
+	f.items = append(f.items, v)
+}
+
+func (f *fifo[T]) pop() T {
+	var zero T
+	v := f.items[f.head]
+	f.items[f.head] = zero
+	if f.head++; f.head == len(f.items) {
+		f.items, f.head = f.items[:0], 0
+		if cap(f.items) > 1024 {
+			f.items = nil
+		}
+	}
+	return v
+}
