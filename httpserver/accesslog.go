@@ -1,0 +1,147 @@
+package httpserver
+
+import (
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// A CloseReason says why a connection ended.
+type CloseReason string
+
+const (
+	ReasonNone         CloseReason = ""              // it goes on
+	ReasonClientClose  CloseReason = "client-close"  // the request asked for it, or is HTTP/1.0
+	ReasonClientFIN    CloseReason = "client-fin"    // the client closed between requests
+	ReasonHandlerClose CloseReason = "handler-close" // the handler set Connection: close, or its answer needs it
+	ReasonBodyUnread   CloseReason = "body-unread"   // the handler left too much of the request's body
+	ReasonMaxRequests  CloseReason = "max-requests"
+	ReasonIdle         CloseReason = "idle"
+	ReasonShutdown     CloseReason = "shutdown"
+	ReasonServerClosed CloseReason = "server-closed"
+	ReasonRefused      CloseReason = "refused" // the request was malformed, too large or too slow
+	ReasonPanic        CloseReason = "panic"
+	ReasonAbort        CloseReason = "abort"
+	ReasonReset        CloseReason = "reset"
+	ReasonWriteError   CloseReason = "write-error"
+	ReasonHijacked     CloseReason = "hijacked"
+)
+
+// An Entry is one line of the access log.
+type Entry struct {
+	Conn       uint64 // the connection's number, from 1, unique in this Server
+	Number     int    // the request's number on its connection, from 1
+	RemoteAddr string
+	Method     string // Method, Target and Proto as received; empty if they could not be read
+	Target     string
+	Proto      string
+	Host       string
+	Referer    string
+	UserAgent  string
+	Status     int
+	HeadBytes  int64 // of the answer
+	BodyBytes  int64 // of the answer's content as the handler wrote it, without chunked framing; 0 for HEAD
+	Start      time.Time
+	Duration   time.Duration // from the parsed head to the complete answer
+	Close      CloseReason   // why the connection ends after this answer; empty if it does not
+}
+
+// AppendCommon appends the entry in Common Log Format, without a line end.
+func (e *Entry) AppendCommon(b []byte) []byte {
+	host, _, err := net.SplitHostPort(e.RemoteAddr)
+	if err != nil {
+		host = e.RemoteAddr
+	}
+	b = appendOr(b, host)
+	b = append(b, " - - ["...)
+	b = e.Start.AppendFormat(b, "02/Jan/2006:15:04:05 -0700")
+	b = append(b, `] "`...)
+	if e.Method == "" {
+		b = append(b, '-')
+	} else {
+		b = appendEscaped(b, e.Method)
+		b = append(b, ' ')
+		b = appendEscaped(b, e.Target)
+		b = append(b, ' ')
+		b = appendEscaped(b, e.Proto)
+	}
+	b = append(b, `" `...)
+	b = strconv.AppendInt(b, int64(e.Status), 10)
+	b = append(b, ' ')
+	if e.BodyBytes == 0 {
+		return append(b, '-')
+	}
+	return strconv.AppendInt(b, e.BodyBytes, 10)
+}
+
+// AppendCombined appends the entry in Combined Log Format: Common with Referer and User-Agent.
+func (e *Entry) AppendCombined(b []byte) []byte {
+	b = e.AppendCommon(b)
+	b = append(b, ` "`...)
+	b = appendEscaped(b, orDash(e.Referer))
+	b = append(b, `" "`...)
+	b = appendEscaped(b, orDash(e.UserAgent))
+	return append(b, '"')
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func appendOr(b []byte, s string) []byte { return append(b, orDash(s)...) }
+
+// appendEscaped keeps what a client sent from forging log lines.
+func appendEscaped(b []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+		case c < 0x20 || c >= 0x7f:
+			b = append(b, '\\', 'x', hex[c>>4], hex[c&15])
+		default:
+			b = append(b, c)
+		}
+	}
+	return b
+}
+
+// log tells the access log about x, whose answer is complete.
+func (c *conn) log(x *exchange) {
+	if c.srv.AccessLog == nil {
+		return
+	}
+	e := Entry{
+		Conn: c.id, Number: c.requests, RemoteAddr: c.remote,
+		Method: x.method, Target: x.target, Proto: x.proto, Host: x.host,
+		Status: x.w.status, HeadBytes: x.w.headSize, BodyBytes: x.w.written,
+		Start: x.start, Duration: time.Since(x.start), Close: c.reason,
+	}
+	if x.method == http.MethodHead {
+		e.BodyBytes = 0
+	}
+	if x.header != nil {
+		e.Referer, e.UserAgent = x.header.Get("Referer"), x.header.Get("User-Agent")
+	}
+	c.srv.AccessLog(&e)
+}
+
+// closeReason tells why the connection ends after x.
+func closeReason(x *exchange) CloseReason {
+	s := x.c.srv
+	switch {
+	case x.lastOnly:
+		return ReasonClientClose
+	case s.MaxRequests > 0 && x.c.requests >= s.MaxRequests:
+		return ReasonMaxRequests
+	case s.closing.Load():
+		return ReasonShutdown
+	case x.body.c != nil && !x.body.done():
+		return ReasonBodyUnread
+	}
+	return ReasonHandlerClose
+}

@@ -1,0 +1,260 @@
+package httpserver
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	maxDrain  = 256 << 10   // bytes of an unread body that are read off to keep the connection
+	drainTime = time.Second // and how long that may take
+)
+
+// A body is a request's body. It reads no byte beyond its end.
+type body struct {
+	c       *conn
+	x       *exchange
+	mu      sync.Mutex
+	chunked bool
+	left    int64 // of a body with Content-Length
+	dec     chunkDecoder
+	expect  bool  // the client waits for 100 Continue
+	touched bool  // the handler has read
+	closed  bool  // by the handler
+	over    bool  // the handler has returned
+	err     error // final; io.EOF at the body's end
+}
+
+// Read reads the body. Before it would wait it sends the answers that are ready, and 100 Continue to a client that
+// waits for it.
+func (b *body) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed || b.over {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	b.touched = true
+	if b.err != nil || len(p) == 0 {
+		return 0, b.err
+	}
+	n, err := b.read(p)
+	if err != nil && err != io.EOF {
+		err = asReadError(err)
+	}
+	return n, err
+}
+
+// asReadError gives a connection that ended inside the body the name that readers know.
+func asReadError(err error) error {
+	if errors.Is(err, errTruncated) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+func (b *body) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	return nil
+}
+
+func (b *body) read(p []byte) (int, error) {
+	if b.chunked {
+		if err := b.nextChunk(true); err != nil {
+			return 0, err
+		}
+	}
+	n, err := b.receive(p[:min(int64(len(p)), b.due())])
+	b.take(int64(n))
+	if err != nil {
+		return n, b.fail(err)
+	}
+	return n, b.err
+}
+
+// due returns how many bytes of data may be taken now.
+func (b *body) due() int64 {
+	if b.chunked {
+		return b.dec.remaining
+	}
+	return b.left
+}
+
+// take counts n bytes of data that were taken.
+func (b *body) take(n int64) {
+	if b.chunked {
+		b.dec.remaining -= n
+		return
+	}
+	if b.left -= n; b.left == 0 && b.err == nil {
+		b.err = io.EOF
+	}
+}
+
+// fail makes err the body's end.
+func (b *body) fail(err error) error {
+	if err == io.EOF {
+		err = errTruncated
+	}
+	b.err = err
+	return err
+}
+
+// nextChunk reads framing until data is due. It returns nil then, io.EOF at the end of the body, and with wait false
+// errWouldWait if more must be received first.
+func (b *body) nextChunk(wait bool) error {
+	for b.dec.remaining == 0 && b.dec.state != chunkDone {
+		a, _, err := b.c.src.Peek()
+		var one [1]byte
+		if len(a) == 0 {
+			if err != nil {
+				return b.fail(err)
+			}
+			if !wait {
+				return errWouldWait
+			}
+			if _, err := b.receive(one[:]); err != nil {
+				return b.fail(err)
+			}
+			a = one[:]
+		}
+		n, perr := b.dec.feed(a)
+		if &a[0] != &one[0] {
+			b.c.src.Discard(n)
+		}
+		if perr != nil {
+			return b.fail(perr)
+		}
+	}
+	if b.dec.state != chunkDone {
+		return nil
+	}
+	return b.endChunks()
+}
+
+var errWouldWait = errors.New("httpserver: nothing received yet")
+
+// endChunks hands the trailer to the request.
+func (b *body) endChunks() error {
+	fields, perr := b.dec.fields()
+	if perr != nil {
+		return b.fail(perr)
+	}
+	if fields != nil && !b.over {
+		b.x.req.Trailer = fields
+	}
+	b.err = io.EOF
+	return io.EOF
+}
+
+// receive reads body bytes from the connection.
+func (b *body) receive(p []byte) (int, error) {
+	a, _, err := b.c.src.Peek()
+	if len(a) > 0 {
+		b.expect = false // the client did not wait
+	} else if err == nil {
+		if err := b.sendContinue(); err != nil {
+			return 0, err
+		}
+		b.c.stall.begin(reading)
+		defer b.c.stall.end(reading)
+	}
+	return b.c.src.Read(p)
+}
+
+// sendContinue flushes what stands before the body's bytes, with 100 Continue if it is owed (RFC 9110, 10.1.1).
+func (b *body) sendContinue() error {
+	if b.expect {
+		b.expect = false
+		if !b.x.w.committed {
+			b.c.out.write([]byte("HTTP/1.1 100 Continue\r\n\r\n"))
+		}
+	}
+	return b.c.out.flush()
+}
+
+// skip takes off what is received of the body already, at most limit bytes, and returns io.EOF if that was all of it,
+// errWouldWait if not.
+func (b *body) skip(limit int64) error {
+	for b.err == nil {
+		if b.chunked {
+			if err := b.nextChunk(false); err != nil {
+				return err
+			}
+		}
+		a, _, err := b.c.src.Peek()
+		switch {
+		case len(a) > 0:
+		case err != nil:
+			return b.fail(err)
+		default:
+			return errWouldWait
+		}
+		n := min(int64(len(a)), b.due())
+		if limit -= n; limit < 0 {
+			return errWouldWait
+		}
+		b.c.src.Discard(int(n))
+		b.take(n)
+	}
+	return b.err
+}
+
+// drain reads the rest of the body off, within maxDrain and drainTime, after the answer has been sent, and reports
+// whether the connection may be kept.
+func (b *body) drain() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.skip(maxDrain); err != errWouldWait {
+		return err == io.EOF
+	}
+	if b.expect || !b.chunked && b.left > maxDrain {
+		return false
+	}
+	b.c.nc.SetReadDeadline(time.Now().Add(drainTime))
+	defer b.c.nc.SetReadDeadline(time.Time{})
+	scratch := sourcePool.Get().(*[sourceSize]byte)
+	defer sourcePool.Put(scratch)
+	for left := maxDrain; b.err == nil && left > 0; {
+		n, _ := b.read(scratch[:min(left, sourceSize)])
+		left -= n
+	}
+	return b.err == io.EOF
+}
+
+// flaw returns what is wrong with the body as far as it is received: a malformed chunk, or its end before its time.
+func (b *body) flaw() *protocolError {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.expect {
+		b.skip(maxDrain)
+	}
+	var perr *protocolError
+	errors.As(b.err, &perr)
+	return perr
+}
+
+// done reports whether the body was read to its end.
+func (b *body) done() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.err == io.EOF
+}
+
+// answerExpectation notes that the handler has sent 100 Continue by itself.
+func (b *body) answerExpectation() {
+	b.mu.Lock()
+	b.expect = false
+	b.mu.Unlock()
+}
+
+// finish detaches the body from the handler, which has returned.
+func (b *body) finish() {
+	b.mu.Lock()
+	b.over = true
+	b.mu.Unlock()
+}

@@ -1,0 +1,378 @@
+package httpserver
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+)
+
+// Phases of a connection.
+const (
+	phaseServe  = iota // requests are read and answered
+	phaseLinger        // the output is half-closed, input is discarded
+	phaseOver          // closed, or hijacked
+)
+
+// Reasons to wake a connection that waits for input.
+const (
+	wakeNone = iota
+	wakeHead
+	wakeIdle
+	wakeLinger
+	wakeShutdown
+	wakeClose
+)
+
+// A conn serves one connection. One goroutine at a time owns it, the one that has set busy: a worker of the stack in
+// the callback, the connection's own goroutine, or one that a time-out started. Everything but what mu guards belongs
+// to the owner.
+type conn struct {
+	srv    *Server
+	nc     net.Conn
+	ev     eventConn  // nil: goroutine per connection
+	buffer *bufSource // nil with ev
+	src    source
+	id     uint64
+	remote string
+	ctx    context.Context
+
+	mu        sync.Mutex
+	busy      bool
+	again     bool // news came while busy
+	woken     int  // why the owner is to look, wakeNone to wakeClose
+	waiting   int  // what the connection waits for while not busy: wakeHead, wakeIdle or wakeLinger
+	waitStart time.Time
+	phase     int // written by the owner
+	node      timeoutNode
+
+	partial     []byte    // the start of a head that is not complete, and was taken off the source
+	checked     int       // how much of partial checkPartial has seen
+	blank       int       // empty lines before the request
+	headStart   time.Time // when partial began
+	requests    int
+	active      bool // last state told was StateActive
+	out         output
+	flushNode   timeoutNode
+	stall       stallGuard
+	lingerStart time.Time
+	lingered    int64 // bytes discarded
+	reason      CloseReason
+}
+
+// serveConn starts serving nc.
+func (s *Server) serveConn(ctx context.Context, nc net.Conn) {
+	c := &conn{srv: s, nc: nc, id: s.lastID.Add(1)}
+	c.node.c, c.flushNode.c, c.stall.node.c = c, c, c
+	c.out.c, c.stall.c = c, c
+	if a := nc.RemoteAddr(); a != nil {
+		c.remote = a.String()
+	}
+	c.ctx = context.WithValue(ctx, http.LocalAddrContextKey, nc.LocalAddr())
+	if s.ConnContext != nil {
+		if c.ctx = s.ConnContext(c.ctx, nc); c.ctx == nil {
+			panic("httpserver: ConnContext returned nil")
+		}
+	}
+	if !s.track(c) {
+		nc.Close()
+		return
+	}
+	s.state(c, http.StateNew)
+	c.busy = true
+	if ev, ok := nc.(eventConn); ok {
+		c.ev, c.src = ev, ev
+		c.release()
+		ev.OnReadable(c.onReadable)
+		return
+	}
+	go c.loop()
+}
+
+// onReadable is called by a worker of the stack when there is news.
+func (c *conn) onReadable() {
+	if c.acquire(true) {
+		c.own()
+	}
+}
+
+// own runs the connection until nothing is left to do, then lets it go. If a handler ends the goroutine, the
+// connection ends with it.
+func (c *conn) own() {
+	ended := true
+	defer func() {
+		if ended {
+			c.abort()
+			c.release()
+		}
+	}()
+	for {
+		c.work()
+		if c.release() {
+			break
+		}
+	}
+	ended = false
+}
+
+// loop serves a connection that cannot tell when it is readable.
+func (c *conn) loop() {
+	c.buffer = newBufSource(c.nc)
+	c.src = c.buffer
+	defer func() {
+		if c.phase != phaseOver {
+			c.abort()
+		}
+		c.buffer.release()
+	}()
+	for {
+		c.work()
+		if c.phase != phaseServe {
+			break
+		}
+		if !c.release() {
+			continue
+		}
+		c.buffer.fill()
+		c.acquire(false)
+	}
+	if c.phase == phaseLinger {
+		c.lingerBlocking()
+	}
+}
+
+// acquire makes the caller the owner. It returns false if there is one, who will look again if news is true, or
+// nothing to do any more.
+func (c *conn) acquire(news bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.busy || c.phase == phaseOver {
+		c.again = c.again || news
+		return false
+	}
+	c.busy = true
+	if c.woken != wakeNone && c.ev == nil {
+		c.nc.SetReadDeadline(time.Time{})
+	}
+	return true
+}
+
+// release lets the connection go and starts its wait. It returns false if the owner has to look again first.
+func (c *conn) release() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.again && c.phase != phaseOver {
+		c.again = false
+		return false
+	}
+	s := c.srv
+	switch {
+	case c.phase == phaseLinger:
+		c.waiting, c.waitStart = wakeLinger, time.Now()
+		s.lingers.push(&c.node, c.waitStart)
+	case c.phase == phaseOver:
+		c.waiting = wakeNone
+		s.idles.forget(&c.node)
+	case len(c.partial) > 0:
+		c.waiting, c.waitStart = wakeHead, c.headStart
+		s.heads.ensure(&c.node, c.headStart)
+	default:
+		c.waiting, c.waitStart = wakeIdle, time.Now()
+		s.idles.push(&c.node, c.waitStart)
+	}
+	c.busy = false
+	return true
+}
+
+// expire is called when the wait for kind has lasted its time.
+func (c *conn) expire(kind int) {
+	c.mu.Lock()
+	if c.busy || c.waiting != kind {
+		c.mu.Unlock()
+		return // release starts the next wait
+	}
+	list := map[int]*timeoutList{wakeHead: &c.srv.heads, wakeIdle: &c.srv.idles, wakeLinger: &c.srv.lingers}[kind]
+	if time.Since(c.waitStart) < list.wait {
+		list.push(&c.node, c.waitStart)
+		c.mu.Unlock()
+		return
+	}
+	c.mu.Unlock()
+	c.wake(kind)
+}
+
+// wake makes the owner, or a goroutine that becomes the owner, look at why.
+func (c *conn) wake(why int) {
+	c.mu.Lock()
+	c.woken = max(c.woken, why)
+	if why == wakeClose {
+		c.nc.Close()
+	}
+	switch {
+	case c.busy:
+		c.again = true
+		c.mu.Unlock()
+	case c.ev == nil:
+		c.nc.SetReadDeadline(past)
+		c.mu.Unlock()
+	default:
+		c.mu.Unlock()
+		go c.onReadable()
+	}
+}
+
+// work serves what is received, until nothing complete is left or the connection ends.
+func (c *conn) work() {
+	if c.phase == phaseLinger {
+		c.linger()
+		return
+	}
+	for c.phase == phaseServe {
+		p, err := c.nextHead()
+		if p != nil {
+			c.clearWoken()
+			c.serve(p)
+			continue
+		}
+		if err == nil {
+			c.rest()
+			return
+		}
+		var perr *protocolError
+		switch {
+		case errors.As(err, &perr):
+			c.refuse(&exchange{c: c}, perr)
+		case err == io.EOF:
+			c.out.flush()
+			c.close(ReasonClientFIN)
+		default:
+			c.close(ReasonReset)
+		}
+	}
+}
+
+// rest is called when no complete request is received: it sends what is ready, and deals with why the connection was
+// woken.
+func (c *conn) rest() {
+	if c.out.flush() != nil {
+		c.close(ReasonWriteError)
+		return
+	}
+	switch why := c.clearWoken(); {
+	case why == wakeClose:
+		c.close(ReasonServerClosed)
+	case why == wakeHead && len(c.partial) > 0:
+		c.refuse(&exchange{c: c}, refuse(http.StatusRequestTimeout, "the request took too long"))
+	case len(c.partial) > 0:
+	case c.srv.closing.Load():
+		c.shut(ReasonShutdown)
+	case why == wakeIdle:
+		c.shut(ReasonIdle)
+	case c.active:
+		c.active = false
+		c.srv.state(c, http.StateIdle)
+	}
+}
+
+func (c *conn) clearWoken() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	why := c.woken
+	c.woken = wakeNone
+	return why
+}
+
+// peek is the source's Peek with the first piece never empty unless both are.
+func (c *conn) peek() (a, b []byte, err error) {
+	a, b, err = c.src.Peek()
+	if len(a) == 0 {
+		a, b = b, nil
+	}
+	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+		err = nil
+	}
+	return a, b, err
+}
+
+// nextHead returns the next request's head if it is complete: in place if it lies in one piece, which consumeHead then
+// discards. Otherwise what is there of it is taken off the source, so that the source never fills up with it.
+func (c *conn) nextHead() ([]byte, error) {
+	for {
+		a, b, err := c.peek()
+		if len(a) == 0 {
+			if err == io.EOF && len(c.partial) > 0 {
+				err = errTruncated
+			}
+			return nil, err
+		}
+		if len(c.partial) == 0 {
+			skipped, perr := c.skipBlank(a, b)
+			if perr != nil {
+				return nil, perr
+			}
+			if skipped < 0 {
+				return nil, nil
+			}
+			if skipped > 0 {
+				continue
+			}
+			if n := headEnd(a, 0); n > 0 && n <= c.srv.maxHeader() {
+				return a[:n], nil
+			}
+			c.headStart = time.Now()
+		}
+		if done, perr := c.carry(a); perr != nil {
+			return nil, perr
+		} else if done {
+			return c.partial, nil
+		}
+	}
+}
+
+// skipBlank discards an empty line before the request line (RFC 9112, 2.2) and returns its length; -1 if the line is
+// not complete.
+func (c *conn) skipBlank(a, b []byte) (int, *protocolError) {
+	if a[0] != '\r' {
+		return 0, nil
+	}
+	switch {
+	case len(a) > 1:
+		b = a[1:]
+	case len(b) == 0:
+		return -1, nil
+	}
+	if c.blank++; b[0] != '\n' || c.blank > maxBlankLines {
+		return 0, bad("malformed start of request")
+	}
+	c.src.Discard(2)
+	return 2, nil
+}
+
+// carry takes the head's bytes in p over to partial and reports whether it is complete now.
+func (c *conn) carry(p []byte) (bool, *protocolError) {
+	limit := c.srv.maxHeader()
+	had := len(c.partial)
+	c.partial = append(c.partial, p[:min(len(p), limit+1-had)]...)
+	n := headEnd(c.partial, had)
+	if n > 0 && n <= limit {
+		c.partial = c.partial[:n]
+		c.src.Discard(n - had)
+		return true, nil
+	}
+	c.src.Discard(len(c.partial) - had)
+	err := checkPartial(c.partial, c.checked, limit+1)
+	c.checked = len(c.partial)
+	return false, err
+}
+
+// consumeHead ends the use of p, which nextHead returned.
+func (c *conn) consumeHead(p []byte) {
+	if len(c.partial) == 0 {
+		c.src.Discard(len(p))
+	}
+	c.partial, c.checked, c.blank = nil, 0, 0
+}

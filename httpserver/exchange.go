@@ -1,0 +1,253 @@
+package httpserver
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// An exchange is one request and its answer, in one allocation. Handlers may keep the Request and all it refers to.
+type exchange struct {
+	c *conn
+	head
+	framing
+	req   *http.Request
+	url   url.URL
+	ctx   requestContext
+	body  body
+	w     response
+	start time.Time
+}
+
+// parse reads the head and makes the Request.
+func (x *exchange) parse(s string) *protocolError {
+	if err := x.head.parseHead(s); err != nil {
+		return err
+	}
+	f, err := x.head.check()
+	if err != nil {
+		return err
+	}
+	x.framing = f
+	authority, err := parseTarget(x.method, x.target, &x.url)
+	if err != nil {
+		return err
+	}
+	if authority != "" { // RFC 9112, 3.2.2
+		x.host = authority
+	}
+	return nil
+}
+
+// prepare fills the Request, the context, the body and the ResponseWriter.
+func (x *exchange) prepare() {
+	c := x.c
+	x.ctx.c, x.ctx.parent = c, c.ctx
+	x.w.c, x.w.x, x.w.length = c, x, -1
+	x.w.head = x.method == http.MethodHead
+	r := emptyRequest.WithContext(&x.ctx)
+	x.req = r
+	r.Method, r.URL, r.Proto, r.ProtoMajor, r.ProtoMinor = x.method, &x.url, x.proto, 1, x.minor
+	r.Header, r.Host, r.RequestURI, r.RemoteAddr = x.header, x.host, x.target, c.remote
+	r.ContentLength, r.Close = x.length, x.lastOnly
+	r.Body = http.NoBody
+	if x.length != 0 {
+		b := &x.body
+		b.c, b.x, b.chunked, b.left, b.expect = c, x, x.chunked, x.length, x.expect
+		r.Body = b
+	}
+	if x.chunked {
+		r.TransferEncoding = []string{"chunked"}
+	}
+	if announced, ok := r.Header["Trailer"]; ok {
+		x.announceTrailer(announced)
+	}
+}
+
+var emptyRequest = new(http.Request)
+
+// announceTrailer moves the names in Trailer to the Request, as net/http does.
+func (x *exchange) announceTrailer(lists []string) {
+	delete(x.req.Header, "Trailer")
+	if !x.chunked {
+		return
+	}
+	for _, list := range lists {
+		for name := range strings.SplitSeq(list, ",") {
+			if key := http.CanonicalHeaderKey(trimOWS(name)); isToken(key) && trailerAllowed(key) {
+				if x.req.Trailer == nil {
+					x.req.Trailer = make(http.Header)
+				}
+				x.req.Trailer[key] = nil
+			}
+		}
+	}
+}
+
+// serve answers the request whose head is p.
+func (c *conn) serve(p []byte) {
+	x := &exchange{c: c}
+	perr := x.parse(string(p))
+	c.consumeHead(p)
+	c.requests++
+	if perr != nil {
+		c.refuse(x, perr)
+		return
+	}
+	x.prepare()
+	if !c.out.empty() {
+		c.holdOrFlush(x)
+	}
+	if !c.active {
+		c.active = true
+		c.srv.state(c, http.StateActive)
+	}
+	x.start = time.Now()
+	x.w.start = c.out.end()
+	h := c.srv.handler()
+	if x.target == "*" && !c.srv.DisableGeneralOptionsHandler {
+		h = generalOptions
+	}
+	if !c.call(h, x) {
+		return
+	}
+	c.conclude(x)
+}
+
+// holdOrFlush applies the rule for answers that are ready when the next request is read: they wait for its answer if
+// the request is complete, body and all, for flushDelay at most; otherwise they leave now.
+func (c *conn) holdOrFlush(x *exchange) {
+	if !x.chunked {
+		a, b, _ := c.peek()
+		if int64(len(a)+len(b)) >= x.length {
+			c.out.arm()
+			return
+		}
+	}
+	c.out.flush()
+}
+
+// call runs the handler. It returns false if the handler has not simply returned: it hijacked, panicked or left the
+// goroutine.
+func (c *conn) call(h http.Handler, x *exchange) bool {
+	returned := false
+	defer func() {
+		x.ctx.finish()
+		if !returned && !x.w.hijacked {
+			c.failed(x, recover())
+		}
+	}()
+	h.ServeHTTP(&x.w, x.req)
+	returned = true
+	return !x.w.hijacked
+}
+
+// failed ends the connection after the handler panicked with v, or left the goroutine (v is nil).
+func (c *conn) failed(x *exchange, v any) {
+	if v != nil && v != http.ErrAbortHandler {
+		stack := make([]byte, 64<<10)
+		stack = stack[:runtime.Stack(stack, false)]
+		c.srv.logf("httpserver: panic serving %s: %v\n%s", c.remote, v, stack)
+	}
+	x.body.finish()
+	x.w.end()
+	clean := c.out.truncate(x.w.start)
+	c.reason = ReasonPanic
+	c.log(x)
+	if !clean {
+		c.abort()
+		return
+	}
+	if v != nil && v != http.ErrAbortHandler {
+		c.writeRefusal(x, refuse(http.StatusInternalServerError, "the handler failed"))
+	}
+	c.shut(ReasonPanic)
+}
+
+// conclude completes the answer and decides what becomes of the connection.
+func (c *conn) conclude(x *exchange) {
+	w := &x.w
+	if x.body.c != nil && !w.committed && (w.status < 400 || w.status >= 500) {
+		if flaw := x.body.flaw(); flaw != nil {
+			w.end()
+			x.body.finish()
+			c.refuse(x, flaw)
+			return
+		}
+	}
+	w.finish()
+	keep := !w.close
+	if keep && x.body.c != nil && !x.body.done() {
+		keep = c.out.flush() == nil && x.body.drain()
+	}
+	if x.body.c != nil {
+		x.body.finish()
+	}
+	if !keep {
+		c.reason = closeReason(x)
+	}
+	c.log(x)
+	if !keep {
+		c.shut(c.reason)
+	}
+}
+
+// refuse answers a request that cannot be served, after everything before it, and ends the connection.
+func (c *conn) refuse(x *exchange, err *protocolError) {
+	x.w.c, x.w.x = c, x
+	x.start = time.Now()
+	x.w.start = c.out.end()
+	c.reason = ReasonRefused
+	c.writeRefusal(x, err)
+	c.log(x)
+	c.shut(ReasonRefused)
+}
+
+// writeRefusal writes a complete answer that says what was wrong.
+func (c *conn) writeRefusal(x *exchange, err *protocolError) {
+	x.w.status, x.w.close = err.status, true
+	text := strconv.Itoa(err.status) + " " + http.StatusText(err.status) + ": " + err.reason + "\n"
+	b := appendStatusLine(make([]byte, 0, 512), err.status)
+	b = append(b, "Date: "...)
+	b = appendDate(b, x.start)
+	b = append(b, "\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nContent-Length: "...)
+	b = strconv.AppendInt(b, int64(len(text)), 10)
+	b = append(b, "\r\nConnection: close\r\n\r\n"...)
+	x.w.headSize = int64(len(b))
+	if x.method != http.MethodHead {
+		b = append(b, text...)
+		x.w.written = int64(len(text))
+	}
+	c.out.write(b)
+}
+
+// generalOptions answers "OPTIONS *" (RFC 9110, 9.3.7).
+var generalOptions = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS")
+})
+
+// hijack takes the connection out of the server.
+func (c *conn) hijack() (net.Conn, *bufio.ReadWriter, error) {
+	var early []byte
+	if c.ev == nil {
+		early = bytes.Clone(c.buffer.buf[c.buffer.r:c.buffer.w])
+		c.buffer.r = c.buffer.w
+	}
+	c.setPhase(phaseOver)
+	c.nc.SetDeadline(time.Time{})
+	c.reason = ReasonHijacked
+	c.leave(http.StateHijacked)
+	r := bufio.NewReader(c.nc)
+	if len(early) > 0 {
+		r = bufio.NewReaderSize(io.MultiReader(bytes.NewReader(early), c.nc), max(len(early), sourceSize))
+		r.Peek(len(early))
+	}
+	return c.nc, bufio.NewReadWriter(r, bufio.NewWriter(c.nc)), nil
+}

@@ -1,0 +1,166 @@
+package httpserver
+
+import (
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	outputSize = 32 << 10         // answers are written when this much is gathered
+	flushDelay = time.Millisecond // how long gathered bytes wait for a handler at most
+)
+
+var outputPool = sync.Pool{New: func() any { return new([outputSize]byte) }}
+
+// An output gathers what goes to the client, so that the answers of a burst leave in one Write. Its buffer is pooled
+// and held only while it holds bytes. The lock lets the flush timer in while a handler runs.
+type output struct {
+	c     *conn
+	armed atomic.Bool // the flush timer is to look
+
+	mu   sync.Mutex
+	buf  []byte
+	sent int64 // bytes the connection took, since it began
+	err  error // the connection's, for good
+}
+
+// end returns the position in the stream at which the next byte will stand.
+func (o *output) end() int64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.sent + int64(len(o.buf))
+}
+
+// truncate takes back what stands from position at on and reports whether nothing of it has been sent.
+func (o *output) truncate(at int64) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.sent > at {
+		return false
+	}
+	if o.buf != nil {
+		o.buf = o.buf[:at-o.sent]
+	}
+	return true
+}
+
+func (o *output) empty() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.buf) == 0
+}
+
+// write appends p, sending whenever the buffer is full. Pieces larger than the buffer are sent without a copy.
+func (o *output) write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.writeLocked(p)
+}
+
+func (o *output) writeLocked(p []byte) (int, error) {
+	total := len(p)
+	for o.err == nil && len(p) > 0 {
+		if len(o.buf) == 0 && len(p) >= outputSize {
+			n, err := o.send(p)
+			return total - len(p) + n, err
+		}
+		if o.buf == nil {
+			o.buf = outputPool.Get().(*[outputSize]byte)[:0]
+		}
+		n := min(len(p), outputSize-len(o.buf))
+		o.buf = append(o.buf, p[:n]...)
+		p = p[n:]
+		if len(o.buf) == outputSize {
+			o.flushLocked()
+		}
+	}
+	return total - len(p), o.err
+}
+
+// flush sends what is gathered.
+func (o *output) flush() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.flushLocked()
+}
+
+func (o *output) flushLocked() error {
+	if o.buf == nil {
+		return o.err
+	}
+	if o.err == nil && len(o.buf) > 0 {
+		o.send(o.buf)
+	}
+	outputPool.Put((*[outputSize]byte)(o.buf[:outputSize]))
+	o.buf = nil
+	return o.err
+}
+
+// send writes p to the connection at once.
+func (o *output) send(p []byte) (int, error) {
+	o.c.stall.begin(writing)
+	n, err := o.c.nc.Write(p)
+	o.c.stall.end(writing)
+	o.sent += int64(n)
+	if err == nil && n < len(p) {
+		err = io.ErrShortWrite
+	}
+	o.err = err
+	return n, err
+}
+
+// writeShared sends p, whose bytes never change, by reference if the connection can.
+func (o *output) writeShared(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	sw, ok := o.c.nc.(sharedWriter)
+	if !ok || len(p) < outputSize/2 {
+		return o.writeLocked(p)
+	}
+	if err := o.flushLocked(); err != nil {
+		return 0, err
+	}
+	o.c.stall.begin(writing)
+	n, err := sw.WriteShared(p)
+	o.c.stall.end(writing)
+	o.sent += int64(n)
+	o.err = err
+	return n, err
+}
+
+// readFrom sends what src yields through the connection's own ReadFrom. Nobody else writes meanwhile: the lock is not
+// held, since src may be the request's body, which flushes before it waits.
+func (o *output) readFrom(rf io.ReaderFrom, src io.Reader) (int64, error) {
+	if err := o.flush(); err != nil {
+		return 0, err
+	}
+	n, err := rf.ReadFrom(src)
+	o.mu.Lock()
+	o.sent += n
+	o.mu.Unlock()
+	return n, err
+}
+
+// arm sees to it that what is gathered now is sent within flushDelay, whatever the handler does.
+func (o *output) arm() {
+	if o.armed.CompareAndSwap(false, true) {
+		o.c.srv.flushes.push(&o.c.flushNode, time.Now())
+	}
+}
+
+// armIfNotEmpty arms the timer if something waits to be sent.
+func (o *output) armIfNotEmpty() {
+	if !o.empty() {
+		o.arm()
+	}
+}
+
+// expire is the flush timer's call. The write may block: not on the timer's goroutine.
+func (o *output) expire() {
+	o.armed.Store(false)
+	if !o.empty() {
+		go o.flush()
+	}
+}

@@ -1,0 +1,324 @@
+package httpserver
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// stageSize is how much of a body of unknown length is held back: an answer that ends within it gets a Content-Length,
+// a longer one is chunked, in chunks of this size or of the handler's larger writes.
+const stageSize = 8 << 10
+
+var stagePool = sync.Pool{New: func() any { return new([stageSize]byte) }}
+
+// A sharedWriter sends bytes that never change by reference.
+type sharedWriter interface {
+	WriteShared(p []byte) (int, error)
+}
+
+// A response is the http.ResponseWriter of one request. Beside the usual optional methods (Flush, Hijack, ReadFrom,
+// WriteString, those of http.ResponseController) it offers
+//
+//	WriteShared(p []byte) (int, error)
+//
+// which writes bytes that the caller promises never to change: a connection that can sends them by reference, without a
+// copy; for any other it is Write.
+type response struct {
+	c   *conn
+	x   *exchange
+	hdr http.Header
+
+	status    int
+	wrote     bool // WriteHeader was called: the fields are settled
+	committed bool // the head stands in the output
+	hijacked  bool
+	finished  bool
+	head      bool // no content: the request is HEAD
+	noBody    bool // no content: the status allows none
+	chunked   bool
+	close     bool // the connection closes after this answer
+	duplex    bool // EnableFullDuplex was called
+	deadlines bool // the handler set a deadline, which ends with the request
+
+	fields   fieldSet // what the handler's fields say about framing
+	length   int64    // declared or found length of the body; -1 unknown
+	written  int64    // bytes the handler wrote
+	start    int64    // where in the output the answer begins
+	headSize int64
+	stage    []byte // pooled: settled fields, until they are committed; then body bytes
+	settled  int    // how much of stage is fields
+}
+
+func (w *response) Header() http.Header {
+	if w.hdr == nil {
+		w.hdr = make(http.Header)
+	}
+	return w.hdr
+}
+
+// WriteHeader settles status and fields. 1xx but 101 are sent at once, any number of times before the final one.
+func (w *response) WriteHeader(status int) {
+	switch {
+	case w.hijacked:
+		w.c.srv.logf("httpserver: WriteHeader on a hijacked connection")
+		return
+	case w.wrote:
+		w.c.srv.logf("httpserver: superfluous WriteHeader(%d) for %s %s", status, w.x.head.method, w.x.head.target)
+		return
+	case w.finished:
+		return
+	case status < 100 || status > 999:
+		panic("httpserver: invalid status code " + strconv.Itoa(status))
+	case status < 200 && status != http.StatusSwitchingProtocols:
+		w.inform(status)
+		return
+	}
+	w.wrote = true
+	w.status = status
+	w.noBody = status < 200 || status == http.StatusNoContent || status == http.StatusResetContent || status == http.StatusNotModified
+	w.settle()
+}
+
+func (w *response) Write(p []byte) (int, error) { return w.accept(p, false) }
+
+// WriteString is Write without a conversion on the caller's side.
+func (w *response) WriteString(s string) (int, error) { return w.accept([]byte(s), false) }
+
+// WriteShared is Write for bytes that never change.
+func (w *response) WriteShared(p []byte) (int, error) { return w.accept(p, true) }
+
+// accept takes body bytes: it counts them against the declared length and puts them where they belong.
+func (w *response) accept(p []byte, shared bool) (int, error) {
+	switch {
+	case w.hijacked:
+		return 0, http.ErrHijacked
+	case w.finished:
+		return 0, errFinished
+	case !w.wrote:
+		w.WriteHeader(http.StatusOK)
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if w.noBody {
+		return 0, http.ErrBodyNotAllowed
+	}
+	var excess error
+	if w.length >= 0 && int64(len(p)) > w.length-w.written {
+		p, excess = p[:w.length-w.written], http.ErrContentLength
+	}
+	n, err := w.put(p, shared)
+	w.written += int64(n)
+	if err == nil {
+		err = excess
+	}
+	return n, err
+}
+
+func (w *response) put(p []byte, shared bool) (int, error) {
+	if !w.committed {
+		if w.length < 0 && len(w.stage)-w.settled+len(p) <= stageSize {
+			w.stage = append(w.stage, p...)
+			return len(p), nil
+		}
+		w.commit(p, false)
+	}
+	switch {
+	case w.head:
+		return len(p), nil
+	case w.chunked:
+		return w.putChunked(p, shared)
+	}
+	n, err := w.send(p, shared)
+	w.c.out.armIfNotEmpty()
+	return n, err
+}
+
+func (w *response) send(p []byte, shared bool) (int, error) {
+	if shared {
+		return w.c.out.writeShared(p)
+	}
+	return w.c.out.write(p)
+}
+
+// putChunked gathers small writes into chunks.
+func (w *response) putChunked(p []byte, shared bool) (int, error) {
+	if len(w.stage)+len(p) <= stageSize {
+		w.stage = append(w.stage, p...)
+		return len(p), nil
+	}
+	if err := w.sendStage(); err != nil {
+		return 0, err
+	}
+	if len(p) <= stageSize/2 {
+		w.stage = append(w.stage, p...)
+		return len(p), nil
+	}
+	return w.sendChunk(p, shared)
+}
+
+// sendStage sends what is staged as a chunk.
+func (w *response) sendStage() error {
+	if len(w.stage) == 0 {
+		return nil
+	}
+	_, err := w.sendChunk(w.stage, false)
+	w.stage = w.stage[:0]
+	return err
+}
+
+func (w *response) sendChunk(p []byte, shared bool) (int, error) {
+	var size [18]byte
+	w.c.out.write(append(strconv.AppendUint(size[:0], uint64(len(p)), 16), '\r', '\n'))
+	n, err := w.send(p, shared)
+	if err == nil {
+		_, err = w.c.out.write(crlf)
+		w.c.out.armIfNotEmpty()
+	}
+	return n, err
+}
+
+var crlf = []byte("\r\n")
+
+// Flush sends what the handler has written so far.
+func (w *response) Flush() { w.FlushError() }
+
+// FlushError is Flush for http.ResponseController.
+func (w *response) FlushError() error {
+	switch {
+	case w.hijacked:
+		return http.ErrHijacked
+	case w.finished:
+		return errFinished
+	case !w.wrote:
+		w.WriteHeader(http.StatusOK)
+	}
+	if !w.committed {
+		w.commit(nil, false)
+	}
+	if w.chunked && !w.head {
+		if err := w.sendStage(); err != nil {
+			return err
+		}
+	}
+	return w.c.out.flush()
+}
+
+// ReadFrom writes what src yields. A body of declared length goes through the connection's own ReadFrom, which may
+// send a file without copying it.
+func (w *response) ReadFrom(src io.Reader) (int64, error) {
+	var n int64
+	buf := outputPool.Get().(*[outputSize]byte)
+	defer outputPool.Put(buf)
+	for {
+		if rf := w.direct(); rf != nil {
+			m, err := w.c.out.readFrom(rf, &io.LimitedReader{R: src, N: w.length - w.written})
+			w.written += m
+			n += m
+			if err != nil || w.written < w.length {
+				return n, err
+			}
+		}
+		p := buf[:]
+		if n == 0 {
+			p = buf[:512] // enough to tell the type of the content
+		}
+		m, rerr := src.Read(p)
+		if m > 0 {
+			k, err := w.Write(p[:m])
+			n += int64(k)
+			if err != nil {
+				return n, err
+			}
+		}
+		switch {
+		case rerr == io.EOF:
+			return n, nil
+		case rerr != nil:
+			return n, rerr
+		}
+	}
+}
+
+// direct returns the connection's ReadFrom if the rest of the body may go through it.
+func (w *response) direct() io.ReaderFrom {
+	if !w.committed || w.hijacked || w.finished || w.head || w.noBody || w.chunked || w.length-w.written < outputSize {
+		return nil
+	}
+	rf, _ := w.c.nc.(io.ReaderFrom)
+	return rf
+}
+
+// SetReadDeadline limits the reading of this request's body; for http.ResponseController.
+func (w *response) SetReadDeadline(t time.Time) error {
+	w.deadlines = true
+	return w.c.nc.SetReadDeadline(t)
+}
+
+// SetWriteDeadline limits the writing of this answer; for http.ResponseController.
+func (w *response) SetWriteDeadline(t time.Time) error {
+	w.deadlines = true
+	return w.c.nc.SetWriteDeadline(t)
+}
+
+// EnableFullDuplex tells that the handler reads the body beside writing its answer, which it always may. The
+// connection is then kept in expectation that the body will be read to its end.
+func (w *response) EnableFullDuplex() error {
+	w.duplex = true
+	return nil
+}
+
+// Hijack hands the connection to the handler. Answers to earlier requests have been sent; the Reader holds what was
+// received beyond this request.
+func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	switch {
+	case w.hijacked:
+		return nil, nil, http.ErrHijacked
+	case w.finished:
+		return nil, nil, errFinished
+	case w.wrote && !w.committed:
+		w.commit(nil, false)
+	}
+	if err := w.c.out.flush(); err != nil {
+		return nil, nil, err
+	}
+	w.hijacked = true
+	return w.c.hijack()
+}
+
+// finish completes the answer after the handler has returned.
+func (w *response) finish() {
+	if !w.wrote {
+		w.WriteHeader(http.StatusOK)
+	}
+	if !w.committed {
+		w.commit(nil, true)
+	}
+	switch {
+	case w.head || w.noBody:
+	case w.chunked:
+		w.sendStage()
+		w.sendTrailers()
+	case w.length >= 0 && w.written < w.length:
+		w.c.srv.logf("httpserver: handler wrote %d of %d declared bytes for %s %s", w.written, w.length, w.x.head.method, w.x.head.target)
+		w.close = true // RFC 9112, 8: the client must see that something is missing
+	}
+	w.end()
+}
+
+// end takes the ResponseWriter from the handler.
+func (w *response) end() {
+	w.finished = true
+	if cap(w.stage) == stageSize {
+		stagePool.Put((*[stageSize]byte)(w.stage[:stageSize]))
+	}
+	w.stage = nil
+	if w.deadlines {
+		w.c.nc.SetDeadline(time.Time{})
+	}
+}

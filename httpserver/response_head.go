@@ -1,0 +1,330 @@
+package httpserver
+
+import (
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// A fieldSet is what the handler's own fields settle, so that the server does not.
+type fieldSet struct {
+	date, contentType, encoded bool
+	close                      bool
+	upgrade                    bool
+	trailer                    []string // names announced in Trailer
+}
+
+// settle writes the handler's fields, as they are now, to the stage, but for those that frame the message.
+func (w *response) settle() {
+	w.stage = stagePool.Get().(*[stageSize]byte)[:0]
+	w.length = -1
+	if len(w.hdr) > 0 {
+		w.settleFields()
+	}
+	w.settled = len(w.stage)
+	if w.status == http.StatusResetContent {
+		w.length = 0 // RFC 9110, 15.3.6
+	}
+}
+
+func (w *response) settleFields() {
+	var room [24]string
+	keys := room[:0]
+	for key := range w.hdr {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	for _, list := range w.hdr["Trailer"] {
+		for name := range strings.SplitSeq(list, ",") {
+			if key := http.CanonicalHeaderKey(trimOWS(name)); isToken(key) && trailerAllowed(key) {
+				w.fields.trailer = append(w.fields.trailer, key)
+			}
+		}
+	}
+	for _, key := range keys {
+		values := w.hdr[key]
+		if w.noteField(key, values) || slices.Contains(w.fields.trailer, key) {
+			continue
+		}
+		for _, v := range values {
+			w.stage = appendField(w.stage, key, v)
+		}
+	}
+}
+
+// noteField looks at a field of the handler's and reports whether the server writes it, or nobody.
+func (w *response) noteField(key string, values []string) bool {
+	switch key {
+	case "Content-Length":
+		if n, ok := parseLength(trimOWS(strings.Join(values, ","))); ok {
+			w.length = n
+		} else if len(values) > 0 {
+			w.c.srv.logf("httpserver: handler set a malformed Content-Length %q", values)
+		}
+		return true
+	case "Transfer-Encoding", "Keep-Alive", "Trailer":
+		return true
+	case "Connection":
+		for _, list := range values {
+			for token := range strings.SplitSeq(list, ",") {
+				token = trimOWS(token)
+				w.fields.close = w.fields.close || equalFold(token, "close")
+				w.fields.upgrade = w.fields.upgrade || equalFold(token, "upgrade")
+			}
+		}
+		return true
+	case "Date":
+		w.fields.date = true
+	case "Content-Type":
+		w.fields.contentType = true
+	case "Content-Encoding":
+		w.fields.encoded = len(values) > 0 && values[0] != ""
+	default:
+		return strings.HasPrefix(key, http.TrailerPrefix)
+	}
+	return false
+}
+
+// appendField writes a field line. A name that is not a token is left out; control characters in a value become blanks
+// (RFC 9112, 11.1).
+func appendField(b []byte, key, value string) []byte {
+	if !isToken(key) {
+		return b
+	}
+	b = append(b, key...)
+	b = append(b, ": "...)
+	value = trimOWS(value)
+	if span(value, charValue) == len(value) {
+		b = append(b, value...)
+	} else {
+		for i := range len(value) {
+			c := value[i]
+			if chars[c]&charValue == 0 {
+				c = ' '
+			}
+			b = append(b, c)
+		}
+	}
+	return append(b, "\r\n"...)
+}
+
+// commit decides framing and persistence and puts the head into the output, with what is staged of the body. p is
+// written next; final tells that the handler has returned and nothing follows.
+func (w *response) commit(p []byte, final bool) {
+	w.committed = true
+	body := w.stage[w.settled:]
+	w.frame(len(body), final)
+	w.decideClose(final)
+
+	room := stagePool.Get().(*[stageSize]byte)
+	defer stagePool.Put(room)
+	b := appendStatusLine(room[:0], w.status)
+	b = append(b, w.stage[:w.settled]...)
+	b = w.appendFraming(b, body, p)
+	b = append(b, "\r\n"...)
+
+	w.start = w.c.out.end()
+	w.headSize = int64(len(b))
+	w.c.out.write(b)
+	switch {
+	case w.head || w.noBody:
+		w.stage = w.stage[:0]
+	case w.chunked:
+		w.stage = append(w.stage[:0], body...)
+	default:
+		w.c.out.write(body)
+		w.stage = w.stage[:0]
+	}
+	w.settled = 0
+}
+
+// frame decides how the end of the body is told (RFC 9112, 6).
+func (w *response) frame(staged int, final bool) {
+	trailers := len(w.fields.trailer) > 0 || w.hasTrailerPrefix()
+	switch {
+	case w.noBody || w.length >= 0:
+	case final && (!trailers || w.x.head.minor == 0) && (!w.head || staged > 0):
+		w.length = int64(staged)
+	case w.head && final:
+	case w.x.head.minor > 0:
+		w.chunked = true
+	default:
+		w.close = true // HTTP/1.0: the end of the connection is the end of the body
+	}
+}
+
+func (w *response) hasTrailerPrefix() bool {
+	for key := range w.hdr {
+		if strings.HasPrefix(key, http.TrailerPrefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// decideClose settles whether the connection ends with this answer, so that the answer can say so (RFC 9112, 9.6).
+func (w *response) decideClose(final bool) {
+	c, x := w.c, w.x
+	if x.lastOnly || w.fields.close || c.srv.closing.Load() || c.srv.MaxRequests > 0 && c.requests >= c.srv.MaxRequests {
+		w.close = true
+	}
+	if w.status == http.StatusSwitchingProtocols {
+		w.close = true
+	}
+	if !w.close && x.body.c != nil && !w.keepsBody(final) {
+		w.close = true
+	}
+}
+
+// keepsBody reports whether the connection can be kept in spite of what is unread of the request's body.
+func (w *response) keepsBody(final bool) bool {
+	b := &w.x.body
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !final && (b.touched || w.duplex) {
+		return true // the handler goes on reading
+	}
+	if b.expect {
+		return false // the client may send the body or not: nobody knows where the next request starts
+	}
+	if err := b.skip(maxDrain); err != errWouldWait {
+		return err == io.EOF
+	}
+	return !b.chunked && b.left <= maxDrain
+}
+
+// appendFraming writes the server's own fields.
+func (w *response) appendFraming(b, staged, p []byte) []byte {
+	if !w.fields.date {
+		b = append(b, "Date: "...)
+		b = appendDate(b, time.Now())
+		b = append(b, "\r\n"...)
+	}
+	if content := firstOf(staged, p); len(content) > 0 && !w.noBody && !w.fields.contentType && !w.fields.encoded {
+		b = append(b, "Content-Type: "...)
+		b = append(b, http.DetectContentType(content)...)
+		b = append(b, "\r\n"...)
+	}
+	switch {
+	case w.chunked:
+		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+		for _, key := range w.fields.trailer {
+			b = appendField(b, "Trailer", key)
+		}
+	case w.length >= 0 && w.status >= 200 && w.status != http.StatusNoContent:
+		b = append(b, "Content-Length: "...)
+		b = strconv.AppendInt(b, w.length, 10)
+		b = append(b, "\r\n"...)
+	}
+	return w.appendConnection(b)
+}
+
+func firstOf(a, b []byte) []byte {
+	if len(a) > 0 {
+		return a
+	}
+	return b
+}
+
+// appendConnection tells whether the connection persists (RFC 9112, 9.3 and C.2.2).
+func (w *response) appendConnection(b []byte) []byte {
+	switch {
+	case w.status == http.StatusSwitchingProtocols || w.fields.upgrade:
+		return append(b, "Connection: Upgrade\r\n"...)
+	case w.close:
+		return append(b, "Connection: close\r\n"...)
+	case w.x.head.minor > 0:
+		return b
+	}
+	b = append(b, "Connection: keep-alive\r\n"...)
+	s := w.c.srv
+	if s.idles.wait <= 0 && s.MaxRequests <= 0 {
+		return b
+	}
+	b = append(b, "Keep-Alive: "...)
+	if s.idles.wait > 0 {
+		b = append(b, "timeout="...)
+		b = strconv.AppendInt(b, int64(s.idles.wait/time.Second), 10)
+		if s.MaxRequests > 0 {
+			b = append(b, ", "...)
+		}
+	}
+	if s.MaxRequests > 0 {
+		b = append(b, "max="...)
+		b = strconv.AppendInt(b, int64(s.MaxRequests-w.c.requests), 10)
+	}
+	return append(b, "\r\n"...)
+}
+
+// sendTrailers ends a chunked body, with the fields the handler announced or named with http.TrailerPrefix.
+func (w *response) sendTrailers() {
+	b := append(make([]byte, 0, 64), "0\r\n"...)
+	for _, key := range w.fields.trailer {
+		for _, v := range w.hdr[key] {
+			b = appendField(b, key, v)
+		}
+	}
+	for key, values := range w.hdr {
+		name, ok := strings.CutPrefix(key, http.TrailerPrefix)
+		if !ok || !trailerAllowed(http.CanonicalHeaderKey(name)) {
+			continue
+		}
+		for _, v := range values {
+			b = appendField(b, http.CanonicalHeaderKey(name), v)
+		}
+	}
+	w.c.out.write(append(b, "\r\n"...))
+}
+
+// inform sends an informational answer (RFC 9110, 15.2) with the fields set so far. HTTP/1.0 knows none.
+func (w *response) inform(status int) {
+	if w.x.head.minor == 0 {
+		return
+	}
+	if status == http.StatusContinue {
+		w.x.body.answerExpectation()
+	}
+	b := appendStatusLine(make([]byte, 0, 256), status)
+	for key, values := range w.hdr {
+		switch key {
+		case "Content-Length", "Transfer-Encoding", "Trailer", "Connection", "Keep-Alive":
+			continue
+		}
+		for _, v := range values {
+			b = appendField(b, key, v)
+		}
+	}
+	w.c.out.write(append(b, "\r\n"...))
+	w.c.out.flush()
+}
+
+func appendStatusLine(b []byte, status int) []byte {
+	b = append(b, "HTTP/1.1 "...)
+	b = strconv.AppendInt(b, int64(status), 10)
+	b = append(b, ' ')
+	b = append(b, http.StatusText(status)...)
+	return append(b, "\r\n"...)
+}
+
+// A stamp is a Date as it stands in every answer of one second.
+type stamp struct {
+	second int64
+	text   []byte
+}
+
+var lastStamp atomic.Pointer[stamp]
+
+// appendDate writes the time as RFC 9110, 5.6.7 wants it, formatted once per second.
+func appendDate(b []byte, now time.Time) []byte {
+	second := now.Unix()
+	s := lastStamp.Load()
+	if s == nil || s.second != second {
+		s = &stamp{second, now.UTC().AppendFormat(nil, http.TimeFormat)}
+		lastStamp.Store(s)
+	}
+	return append(b, s.text...)
+}

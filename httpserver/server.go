@@ -1,0 +1,283 @@
+package httpserver
+
+import (
+	"context"
+	"errors"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Defaults of a Server.
+const (
+	DefaultReadHeaderTimeout = 10 * time.Second
+	DefaultIdleTimeout       = 60 * time.Second
+	DefaultStallTimeout      = 60 * time.Second
+	DefaultMaxHeaderBytes    = 64 << 10
+)
+
+// A CloseMode says how the server ends a connection after its last answer.
+type CloseMode int
+
+const (
+	// CloseHalf half-closes the output, discards what the client still sends until its FIN, for 2 s of silence or 10 s
+	// in all, and then closes. No answer is lost (RFC 9112, 9.6).
+	CloseHalf CloseMode = iota
+	// CloseFull closes at once, as most programs do. Input that is unread or still comes is answered with a reset,
+	// which may destroy the answer.
+	CloseFull
+	// CloseAbort resets at once, where the connection has SetLinger.
+	CloseAbort
+)
+
+// A Server serves HTTP/1.1 connections. Its fields are named as those of [http.Server] and must not change once it
+// serves. A time-out of zero is the default, a negative one none. All methods may be called concurrently.
+type Server struct {
+	Handler http.Handler // http.DefaultServeMux if nil
+
+	// ReadHeaderTimeout is how long a request's head may take from its first byte; then it is answered 408 [10s].
+	ReadHeaderTimeout time.Duration
+	// IdleTimeout is how long a connection may wait for a request; then it is closed by FIN [60s].
+	IdleTimeout time.Duration
+	// StallTimeout is how long the reading of a body or the writing of an answer may make no progress; then the
+	// connection is closed, at the latest after twice the time [60s].
+	StallTimeout time.Duration
+	// MaxHeaderBytes limits a request's head, request line included; longer ones are answered 431 [64 KiB].
+	MaxHeaderBytes int
+	// MaxRequests is how many requests a connection may carry; the last answer says so [no limit].
+	MaxRequests int
+	// CloseMode says how connections are ended [CloseHalf].
+	CloseMode CloseMode
+
+	// DisableGeneralOptionsHandler passes "OPTIONS *" to the Handler instead of answering it.
+	DisableGeneralOptionsHandler bool
+
+	// ErrorLog takes what handlers and the network do wrong; nil means the log package's standard logger.
+	ErrorLog *log.Logger
+	// AccessLog, if not nil, is called for every answer, refusals included, once it stands in the output. Calls for one
+	// connection do not overlap; those of different connections do. The Entry is valid during the call.
+	AccessLog func(*Entry)
+
+	// BaseContext returns the root of all contexts of a listener's requests; nil means context.Background.
+	BaseContext func(net.Listener) context.Context
+	// ConnContext may derive a connection's context.
+	ConnContext func(ctx context.Context, c net.Conn) context.Context
+	// ConnState is told when a connection changes state.
+	ConnState func(net.Conn, http.ConnState)
+
+	once    sync.Once
+	started time.Time
+	twin    *http.Server // stands under http.ServerContextKey
+	closing atomic.Bool  // Shutdown or Close was called
+	done    chan struct{}
+	lastID  atomic.Uint64
+
+	timeouts sync.Mutex // of the lists
+	heads    timeoutList
+	idles    timeoutList
+	lingers  timeoutList
+	stalls   timeoutList
+	flushes  timeoutList
+
+	mu        sync.Mutex
+	listeners map[*net.Listener]struct{}
+	conns     map[*conn]struct{}
+	drained   chan struct{} // closed when closing and no connection is left
+}
+
+func (s *Server) init() {
+	s.started = time.Now()
+	s.done = make(chan struct{})
+	s.drained = make(chan struct{})
+	s.listeners = make(map[*net.Listener]struct{})
+	s.conns = make(map[*conn]struct{})
+	s.twin = &http.Server{
+		Handler: s.Handler, ReadHeaderTimeout: s.ReadHeaderTimeout, IdleTimeout: s.IdleTimeout,
+		MaxHeaderBytes: s.MaxHeaderBytes, ErrorLog: s.ErrorLog,
+	}
+	list := func(wait, def time.Duration, fire func(*conn)) timeoutList {
+		if wait == 0 {
+			wait = def
+		}
+		return timeoutList{wait: wait, fire: fire, mu: &s.timeouts}
+	}
+	s.heads = list(s.ReadHeaderTimeout, DefaultReadHeaderTimeout, func(c *conn) { c.expire(wakeHead) })
+	s.idles = list(s.IdleTimeout, DefaultIdleTimeout, func(c *conn) { c.expire(wakeIdle) })
+	s.lingers = list(0, lingerIdle, func(c *conn) { c.expire(wakeLinger) })
+	s.stalls = list(s.StallTimeout, DefaultStallTimeout, func(c *conn) { c.stall.expire() })
+	s.flushes = list(0, flushDelay, func(c *conn) { c.out.expire() })
+}
+
+func (s *Server) maxHeader() int {
+	if s.MaxHeaderBytes > 0 {
+		return s.MaxHeaderBytes
+	}
+	return DefaultMaxHeaderBytes
+}
+
+// Serve accepts connections from l and serves them until l fails or the server is shut down or closed. It closes l.
+// A listener with a method OnAccept(func(net.Conn)) hands its connections over on its own workers. The error is never
+// nil; it is [ErrServerClosed] after Shutdown or Close.
+func (s *Server) Serve(l net.Listener) error {
+	s.once.Do(s.init)
+	defer l.Close()
+	if !s.trackListener(&l, true) {
+		return ErrServerClosed
+	}
+	defer s.trackListener(&l, false)
+
+	ctx := context.Background()
+	if s.BaseContext != nil {
+		if ctx = s.BaseContext(l); ctx == nil {
+			return errors.New("httpserver: BaseContext returned nil")
+		}
+	}
+	ctx = context.WithValue(ctx, http.ServerContextKey, s.twin)
+	if n, ok := l.(acceptNotifier); ok {
+		n.OnAccept(func(nc net.Conn) { s.serveConn(ctx, nc) })
+	}
+	return s.accept(ctx, l)
+}
+
+// accept is the loop for listeners that do not notify; with one that does, it waits for the listener's end.
+func (s *Server) accept(ctx context.Context, l net.Listener) error {
+	var delay time.Duration
+	for {
+		nc, err := l.Accept()
+		switch {
+		case err == nil:
+			delay = 0
+			s.serveConn(ctx, nc)
+		case s.closing.Load():
+			return ErrServerClosed
+		case !isTemporary(err):
+			return err
+		default:
+			delay = min(max(2*delay, 5*time.Millisecond), time.Second)
+			s.logf("httpserver: accept: %v; trying again in %v", err, delay)
+			select {
+			case <-time.After(delay):
+			case <-s.done:
+			}
+		}
+	}
+}
+
+// isTemporary tells the errors after which accepting goes on, such as running out of file descriptors.
+func isTemporary(err error) bool {
+	t, ok := err.(interface{ Temporary() bool })
+	return ok && t.Temporary()
+}
+
+// Shutdown stops accepting, lets running requests finish, whose answers announce the close, closes idle connections by
+// FIN and waits until all connections have ended or ctx is done; its error is ctx's then. Hijacked connections are not
+// its business.
+func (s *Server) Shutdown(ctx context.Context) error {
+	for _, c := range s.stop() {
+		c.wake(wakeShutdown)
+	}
+	select {
+	case <-s.drained:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close closes all listeners and connections at once, whatever they are doing.
+func (s *Server) Close() error {
+	for _, c := range s.stop() {
+		c.wake(wakeClose)
+	}
+	for _, l := range []*timeoutList{&s.heads, &s.idles, &s.lingers, &s.stalls, &s.flushes} {
+		l.stop()
+	}
+	return nil
+}
+
+// stop closes the listeners and returns the connections that are left.
+func (s *Server) stop() []*conn {
+	s.once.Do(s.init)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closing.Swap(true) {
+		close(s.done)
+		s.checkDrained()
+	}
+	for l := range s.listeners {
+		(*l).Close()
+	}
+	all := make([]*conn, 0, len(s.conns))
+	for c := range s.conns {
+		all = append(all, c)
+	}
+	return all
+}
+
+func (s *Server) trackListener(l *net.Listener, add bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !add {
+		delete(s.listeners, l)
+		return true
+	}
+	if s.closing.Load() {
+		return false
+	}
+	s.listeners[l] = struct{}{}
+	return true
+}
+
+// track enters a connection, unless the server has been stopped.
+func (s *Server) track(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing.Load() {
+		return false
+	}
+	s.conns[c] = struct{}{}
+	return true
+}
+
+func (s *Server) untrack(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.conns[c]; ok {
+		delete(s.conns, c)
+		s.checkDrained()
+	}
+}
+
+func (s *Server) checkDrained() {
+	if s.closing.Load() && len(s.conns) == 0 {
+		select {
+		case <-s.drained:
+		default:
+			close(s.drained)
+		}
+	}
+}
+
+func (s *Server) handler() http.Handler {
+	if s.Handler != nil {
+		return s.Handler
+	}
+	return http.DefaultServeMux
+}
+
+func (s *Server) logf(format string, args ...any) {
+	if s.ErrorLog != nil {
+		s.ErrorLog.Printf(format, args...)
+		return
+	}
+	log.Printf(format, args...)
+}
+
+func (s *Server) state(c *conn, state http.ConnState) {
+	if s.ConnState != nil {
+		s.ConnState(c.nc, state)
+	}
+}
