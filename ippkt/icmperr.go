@@ -123,10 +123,13 @@ func ParseQuote(m *ICMP) (Quote, Reason) {
 	if b[0]>>4 != m.Version {
 		return Quote{}, ReasonQuoteVersion
 	}
-	if m.Version == 4 {
+	switch m.Version {
+	case 4:
 		return quote4(b)
+	case 6:
+		return quote6(b)
 	}
-	return quote6(b)
+	return Quote{}, ReasonQuoteVersion
 }
 
 func quote4(b []byte) (Quote, Reason) {
