@@ -1,7 +1,9 @@
 package site
 
 import (
+	"bytes"
 	"encoding/binary"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -152,4 +154,24 @@ func octets(s string) (int64, bool) {
 		return 1 << 62, true
 	}
 	return n, true
+}
+
+// Verifier checks what is written to it against the sequence, from its beginning.
+type Verifier struct{ off int64 }
+
+// Write fails at the first octet that is not the sequence's.
+func (v *Verifier) Write(p []byte) (int, error) {
+	for n := 0; n < len(p); {
+		want := cycle[v.off%Period:]
+		want = want[:min(len(want), len(p)-n)]
+		if !bytes.Equal(p[n:n+len(want)], want) {
+			for p[n] == want[0] {
+				n, want, v.off = n+1, want[1:], v.off+1
+			}
+			return n, fmt.Errorf("octet %d is %#02x, not %#02x of the sequence", v.off, p[n], want[0])
+		}
+		n += len(want)
+		v.off += int64(len(want))
+	}
+	return len(p), nil
 }

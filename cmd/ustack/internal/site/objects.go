@@ -9,9 +9,9 @@ import (
 
 // Limits of /_/objects.
 const (
-	maxObjects     = 10_000
-	minObjectSize  = 256 // octets: the picture itself takes less
-	maxObjectSize  = 16 << 20
+	maxObjects        = 10_000
+	minObjectSize     = 256 // octets: the picture itself takes less
+	maxObjectSize     = 16 << 20
 	defaultObjectSize = 2000 // octets of a tile when size is not given
 )
 
