@@ -21,8 +21,8 @@ func (r *run) len() int { return r.end.Sub(r.start) }
 
 // alike reports whether two neighbours may become one.
 func (r *run) alike(o *run) bool {
-	if r.sacked && o.sacked {
-		return true // their history no longer matters
+	if r.sacked && o.sacked || r.lost && o.lost {
+		return true // their history no longer matters: delivered, or to be sent again at once
 	}
 	return r.sent == o.sent && r.times == o.times && r.sacked == o.sacked && r.lost == o.lost
 }
@@ -247,6 +247,9 @@ func (rs *runs) markLost(mss int) bool {
 		case r.lost || r.times > 1:
 		case above > 2*mss || islands >= 3:
 			rs.setLost(r, true)
+			if r.next != none {
+				rs.join(r.next)
+			}
 			found = true
 		}
 	}
@@ -280,6 +283,7 @@ func (rs *runs) markAll() {
 		}
 		if !r.sacked {
 			rs.setLost(r, true)
+			i = rs.join(i)
 		}
 	}
 }

@@ -191,7 +191,7 @@ func pattern(from, n int) []byte {
 func (s *script) expect(want ...string) *script {
 	s.Helper()
 	if len(want) != len(s.sent) {
-		s.Fatalf("at %v: sent %d segments, want %d:\n%s\nwant:\n%s", s.now, len(s.sent), len(want),
+		s.Fatalf("at %v (%v): sent %d segments, want %d:\n%s\nwant:\n%s", s.now, s.out.Cause, len(s.sent), len(want),
 			strings.Join(s.sent, "\n"), strings.Join(want, "\n"))
 	}
 	for i := range want {

@@ -116,13 +116,14 @@ func (t *TCB) setPeerWindow(wnd int, seq, ack tcpseg.Seq) {
 }
 
 // updateWindow takes the window of an acceptable segment, unless a newer one was seen (RFC 9293
-// §3.10.7.4, U-07). It reports whether it changed.
+// §3.10.7.4, U-07). A segment with an old sequence number but a new ACK is a retransmission with the
+// news of its second sending. It reports whether the window changed.
 func (t *TCB) updateWindow(seg *tcpseg.Segment) bool {
-	newer := t.snd.wl1.Less(seg.Seq) || t.snd.wl1 == seg.Seq && t.snd.wl2.LessEq(seg.Ack)
+	newer := t.snd.wl1.Less(seg.Seq) || t.snd.wl1 == seg.Seq && t.snd.wl2 == seg.Ack || t.snd.wl2.Less(seg.Ack)
 	if !newer {
 		return false
 	}
 	old, wnd := t.snd.wnd, int(seg.Window)<<t.snd.scale
-	t.setPeerWindow(wnd, seg.Seq, seg.Ack)
+	t.setPeerWindow(wnd, tcpseg.Max(t.snd.wl1, seg.Seq), tcpseg.Max(t.snd.wl2, seg.Ack))
 	return wnd != old
 }

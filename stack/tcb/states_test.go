@@ -1,0 +1,158 @@
+package tcb
+
+import (
+	"fmt"
+	"testing"
+
+	"ustack/tcpseg"
+)
+
+// reach returns a connection in the given state with ten octets of ours acknowledged.
+func reach(t *testing.T, st State) *script {
+	s := established(t, Options{}, sackPeer)
+	s.write(10).recv(". 1:1(0) ack 11").quiet()
+	if st == CloseWait || st == LastAck {
+		s.recv("F. 1:1(0) ack 11")
+	}
+	if st != Established && st != CloseWait {
+		s.tcb.CloseWrite(s.now)
+		s.flush()
+	}
+	switch st {
+	case FinWait2:
+		s.recv(". 1:1(0) ack 12")
+	case Closing:
+		s.recv("F. 1:1(0) ack 11")
+	case TimeWaiting:
+		s.recv("F. 1:1(0) ack 12")
+	}
+	s.ev = 0
+	return s.quiet().state(st)
+}
+
+// The segment × state matrix (spec §18a). A cell says what is sent and the state afterwards: "A" one
+// ACK, "-" nothing, "K" reset with an error, "k" closed without one; a number is the new state.
+// req: MX-a MX-b MX-c MX-d MX-e MX-f MX-g MX-k MX-m MX-n MX-p MX-q
+func TestStateMatrix(t *testing.T) {
+	states := []State{Established, FinWait1, FinWait2, CloseWait, Closing, LastAck, TimeWaiting}
+	for _, row := range []struct {
+		name  string
+		seg   func(rcv, una, nxt int) string
+		cells [7]string
+	}{
+		{"a out of window", func(r, u, n int) string { return fmt.Sprintf(". %s ack %d", span(r+100000, 10), u) },
+			[7]string{"A", "A", "A", "A", "A", "A", "A"}},
+		{"b RST out of window", func(r, u, n int) string { return "R " + span(r+100000, 0) },
+			[7]string{"-", "-", "-", "-", "-", "-", "-"}},
+		{"c RST at RCV.NXT", func(r, u, n int) string { return "R " + span(r, 0) },
+			[7]string{"K", "K", "K", "K", "k", "k", "-"}},
+		{"d RST in window", func(r, u, n int) string { return "R " + span(r+1, 0) },
+			[7]string{"A", "A", "A", "A", "A", "A", "-"}},
+		{"e SYN in window", func(r, u, n int) string { return "S " + span(r, 0) },
+			[7]string{"A", "A", "A", "A", "A", "A", "6191"}},
+		{"f no ACK", func(r, u, n int) string { return "P " + span(r, 10) },
+			[7]string{"-", "-", "-", "-", "-", "-", "-"}},
+		{"g ACK too old", func(r, u, n int) string { return fmt.Sprintf(". %s ack %d", span(r, 0), u-70000) },
+			[7]string{"A", "A", "A", "A", "A", "A", "-"}},
+		{"k ACK of the unsent", func(r, u, n int) string { return fmt.Sprintf(". %s ack %d", span(r, 0), n+1) },
+			[7]string{"A", "A", "A", "A", "A", "A", "A"}},
+		{"m data in order", func(r, u, n int) string { return fmt.Sprintf(". %s ack %d", span(r, 10), u) },
+			[7]string{"deliver", "deliver", "deliver", "-", "-", "-", "A"}},
+		{"n data out of order", func(r, u, n int) string { return fmt.Sprintf(". %s ack %d", span(r+5, 10), u) },
+			[7]string{"A", "A", "A", "-", "-", "-", "A"}},
+		{"p FIN", func(r, u, n int) string { return fmt.Sprintf("F. %s ack %d", span(r, 0), u) },
+			[7]string{"A CLOSE-WAIT", "A CLOSING", "A TIME-WAIT", "-", "-", "-", "A"}},
+		{"p FIN again", func(r, u, n int) string { return fmt.Sprintf("F. %s ack %d", span(r-1, 0), u) },
+			[7]string{"A", "A", "A", "A", "A", "A", "A"}},
+		{"q FIN beyond a gap", func(r, u, n int) string { return fmt.Sprintf("F. %s ack %d", span(r+5, 0), u) },
+			[7]string{"A", "A", "A", "-", "-", "-", "A"}},
+	} {
+		for i, st := range states {
+			s := reach(t, st)
+			c := s.tcb
+			seg := row.seg(c.rcv.nxt.Sub(testIRS), c.snd.una.Sub(testISS), c.snd.nxt.Sub(testISS))
+			s.recv(seg)
+			if got := cell(s, st); got != row.cells[i] && !(row.cells[i] == "6191" && got == "-") {
+				t.Errorf("%s in %v: %q, want %q (%s; sent %q)", row.name, st, got, row.cells[i], seg, s.sent)
+			}
+		}
+	}
+}
+
+// cell says what a segment did.
+func cell(s *script, before State) string {
+	got := "-"
+	switch {
+	case len(s.sent) > 1:
+		got = fmt.Sprint(s.sent)
+	case len(s.sent) == 1 && s.out.Flags == tcpseg.ACK:
+		got = "A"
+	case len(s.sent) == 1:
+		got = s.sent[0]
+	case s.ev&EventReadable != 0 && s.tcb.State() != Closed:
+		got = "deliver"
+	}
+	switch now := s.tcb.State(); {
+	case now == Closed && before != Closed && s.tcb.Err() != nil:
+		return "K"
+	case now == Closed && before != Closed:
+		return "k"
+	case now != before:
+		got += " " + now.String()
+	}
+	return got
+}
+
+// req: MX-i MX-j ST-F12 ST-F11 ST-CG1 ST-LA1
+func TestAckOfOurFin(t *testing.T) {
+	s := established(t, Options{}, sackPeer)
+	s.write(10)
+	s.tcb.CloseWrite(s.now)
+	s.flush()
+	s.recv(". 1:1(0) ack 11").state(FinWait1).recv(". 1:1(0) ack 12").state(FinWait2)
+	s = reach(t, Closing)
+	s.recv(". 2:2(0) ack 12").state(TimeWaiting)
+	s = reach(t, LastAck)
+	s.recv(". 2:2(0) ack 12").state(Closed)
+}
+
+// req: MUST-66 U-20 MX-o ST-ES13
+func TestReceiveWindowZero(t *testing.T) {
+	s := established(t, Options{RcvBuf: 2000}, sackPeer)
+	s.write(500).quiet()
+	s.recv(". 1:2001(2000) ack 1 gso 1000").expect(". 501:501(0) ack 2001")
+	s.recv(". 2001:2002(1) ack 501").expect(". 501:501(0) ack 2001").dropped(DropZeroWindow)
+	if s.tcb.snd.una != testISS.Add(501) {
+		t.Error("the ACK of a segment that found no room was not used")
+	}
+	s.recv(". 2001:2001(0) ack 501").dropped(DropNone)
+	s.recv("R 2001:2001(0)").state(Closed)
+}
+
+// req: MUST-34 MUST-35 SHLD-15 SHLD-16 SHLD-17
+func TestPeerShrinksItsWindow(t *testing.T) {
+	s := established(t, Options{}, sackPeer)
+	s.write(8000).quiet()
+	s.recv(". 1:1(0) ack 1001 win 2000").write(5000).expect()
+	s.at(1200).expect(". 1001:2001(1000) ack 1")
+	s.recv(". 1:1(0) ack 2001 win 0").expect()
+	s.at(3000).quiet().recv(". 1:1(0) ack 2001 win 0").expect().state(Established)
+	s.recv(". 1:1(0) ack 2001 win 20000").expect(". 2001:3001(1000) ack 1", ". 3001:4001(1000) ack 1")
+}
+
+// A retransmission overtaken by later data brings a new ACK with an old sequence number: una must not
+// move without the window that belongs to it, or the edge would move right on its own.
+// req: U-07
+func TestWindowOfAnOvertakenRetransmission(t *testing.T) {
+	s := established(t, Options{}, sackPeer)
+	s.write(9000).quiet()
+	s.recv(". 1001:2001(1000) ack 1001 win 3000").quiet()
+	s.recv(". 1:1001(1000) ack 3001 win 1000").quiet()
+	if edge := s.tcb.snd.una.Add(s.tcb.snd.wnd).Sub(testISS); edge != 4001 {
+		t.Errorf("edge %d, want 4001", edge)
+	}
+	s.recv(". 2001:2001(0) ack 3001 win 1000").recv(". 2001:2001(0) ack 2001 win 9000") // an old ACK
+	if s.tcb.snd.wnd != 1000 {
+		t.Errorf("window %d taken from an old ACK", s.tcb.snd.wnd)
+	}
+}
