@@ -17,9 +17,9 @@ const (
 	// CloseFull closes both directions once everything is written, whatever the peer still
 	// sends: nobody reads any more.
 	CloseFull
-	// AbortMidway aborts once EndAt octets were written and read.
+	// AbortMidway aborts once EndAt octets were written and read, or all is written.
 	AbortMidway
-	// CloseMidway closes both directions once EndAt octets were written and read.
+	// CloseMidway closes both directions once EndAt octets were written and read, or all is written.
 	CloseMidway
 )
 
@@ -56,7 +56,7 @@ type app struct {
 	Script
 	c        *Conn
 	out, in  stream
-	due      bool // a run is on the agenda
+	wakeAt   Time // when it runs next; 0: not settled
 	written  int64
 	read     int64
 	writeAt  Time // the writer pauses until then
@@ -104,16 +104,19 @@ func (a *app) told(e tcb.Events) {
 // wakeApp lets the application run soon.
 func (c *Conn) wakeApp() { c.wakeAppAt(c.host.sim.now + c.host.sim.span(c.host.Slack)) }
 
+// wakeAppAt lets it run at a moment, unless it will run before: then it asks again.
 func (c *Conn) wakeAppAt(at Time) {
-	if at <= c.host.sim.now+c.host.Slack {
-		if c.app.due {
-			return
-		}
-		c.app.due = true
-		c.host.sim.agenda.add(at, func() { c.app.due = false; c.app.run() })
+	a := &c.app
+	if a.wakeAt != 0 && a.wakeAt <= at {
 		return
 	}
-	c.host.sim.agenda.add(at, c.app.run)
+	a.wakeAt = at
+	c.host.sim.agenda.add(at, func() {
+		if a.wakeAt == at {
+			a.wakeAt = 0
+			a.run()
+		}
+	})
 }
 
 // run does what can be done now.
@@ -327,8 +330,11 @@ func (a *app) ending() {
 	if a.closed || c.gone {
 		return
 	}
+	if !a.connected && a.End <= CloseLast && c.tcb.State() != tcb.Closed {
+		return // in SYN-SENT closing would only delete the connection (ST-SS11)
+	}
 	done := a.written >= a.Write && a.reserved[0] == nil
-	midway := a.written+a.read >= a.EndAt && a.reserved[0] == nil
+	midway := done || a.written+a.read >= a.EndAt && a.reserved[0] == nil
 	switch {
 	case c.tcb.State() == tcb.Closed:
 		a.closed = true

@@ -24,6 +24,7 @@ type Conn struct {
 	reset   *tcpseg.Header // the RST that came in since the last flush, if nothing else did
 	inputs  int            // segments since the last flush
 
+	closed     bool // EventClosed came
 	inTimeWait bool
 	gone       bool // the host knows it no more
 	released   bool
@@ -83,7 +84,7 @@ func (c *Conn) noteState() {
 // input gives the connection a segment.
 func (c *Conn) input(seg *tcpseg.Segment) {
 	now := c.host.sim.now
-	c.watch.received(seg)
+	c.watch.received(now, seg)
 	c.inputs++
 	c.reset = nil
 	if seg.Flags.Has(tcpseg.RST) && c.inputs == 1 {
@@ -103,8 +104,10 @@ func (c *Conn) input(seg *tcpseg.Segment) {
 // happened follows up what a call has changed.
 func (c *Conn) happened(e tcb.Events) {
 	c.noteState()
-	if (e&tcb.EventClosed != 0) != (c.state == tcb.Closed) && !c.gone {
+	if told := e&tcb.EventClosed != 0; told && c.closed || (told || c.closed) != (c.state == tcb.Closed) {
 		c.fail("CLOSED is told once", "events %b in %v", e, c.state)
+	} else if told {
+		c.closed = true
 	}
 	if e&tcb.EventTimeWait != 0 {
 		c.inTimeWait = true
@@ -130,12 +133,17 @@ func (c *Conn) flush() {
 		return
 	}
 	s := c.host.sim
+	if d := c.tcb.Deadline(); d != 0 && d <= s.now {
+		c.happened(c.tcb.Expire(s.now)) // its timer is late
+	}
 	c.tcb.Snapshot(&c.snap)
 	c.watch.before(&c.snap)
 	sent := 0
 	for ; c.tcb.Output(s.now, &c.out); sent++ {
 		o := &c.out
 		o.SrcPort, o.DstPort = c.flow.local, c.flow.remote
+		c.host.send(c.flow, o, c.watch.iss, c.watch.irs)
+		c.noteState()
 		c.tcb.Snapshot(&c.snap)
 		c.watch.sent(s.now, o, &c.snap)
 		c.checkReset(o)
@@ -143,8 +151,6 @@ func (c *Conn) flush() {
 			c.fail("no busy loop", "%d segments in one flush", sent)
 			return
 		}
-		c.host.send(c.flow, o, c.watch.iss, c.watch.irs)
-		c.noteState()
 	}
 	c.reset, c.inputs = nil, 0
 	c.tcb.Snapshot(&c.snap)
@@ -223,12 +229,22 @@ func (c *Conn) release() {
 	c.tcb.Release()
 }
 
+// describe tells where a connection and its application stand.
+func (c *Conn) describe() string {
+	c.tcb.Snapshot(&c.snap)
+	a := &c.app
+	return fmt.Sprintf("%v in %v, end %d: written %d of %d, blocked %v, closed write %v, closed %v; read %d, eof %v, read error %v, done %v; gone %v, released %v; %+v",
+		c, c.state, a.End, a.written, a.Write, a.blocked, a.closedWrite, a.closed, a.read, a.eof, a.readErr, a.readDone, c.gone, c.released, c.snap)
+}
+
 // atEnd checks how the connection ended.
 func (c *Conn) atEnd() {
 	if !c.released {
-		c.tcb.Snapshot(&c.snap)
-		c.fail("every connection ends or times out", "nothing is left to happen in %v: written %d of %d, read %d, eof %v; %+v",
-			c.state, c.app.written, c.end.Script.Write, c.app.read, c.app.eof, c.snap)
+		detail := "nothing is left to happen: " + c.describe()
+		if o := c.other(); o != nil {
+			detail += "; other end: " + o.describe()
+		}
+		c.fail("every connection ends or times out", "%s", detail)
 		return
 	}
 	if !c.end.Orderly {

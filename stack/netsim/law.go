@@ -14,24 +14,26 @@ type watch struct {
 
 	iss, irs tcpseg.Seq
 	started  bool // a SYN was sent
+	synFlags tcpseg.Flags
 	opened   bool // the peer's SYN was seen
 
-	ourMSS, peerMSS          int
-	ourScale, peerScale      uint8
-	weScale, peerScales      bool
-	weStamp, peerStamps      bool
-	weSACK, peerSACKs        bool
-	acked                    tcpseg.Seq // latest ACK sent
-	edge                     tcpseg.Seq // furthest right edge promised on the wire
-	peerEdge                 tcpseg.Seq // furthest right edge the peer has promised us
-	arrived                  tcpseg.Seq // end of the furthest octet that came in
-	nxt                      tcpseg.Seq // end of the furthest octet sent
-	segsIn, acksOut          int        // real segments in, and ACKs without data out that owe themselves to them
-	last                     tcb.Snapshot
-	lastState                tcb.State
-	period                   Time // the virtual millisecond that is counted
-	periodOut, periodIn      int
-	ackedAtUpdate, edgeAtOut tcpseg.Seq
+	ourMSS, peerMSS     int
+	ourScale, peerScale uint8
+	weScale, peerScales bool
+	weStamp, peerStamps bool
+	weSACK, peerSACKs   bool
+	acked               tcpseg.Seq // latest ACK sent
+	edge                tcpseg.Seq // furthest right edge promised on the wire
+	peerAck             tcpseg.Seq // latest ACK received
+	peerEdge            tcpseg.Seq // furthest right edge the peer has promised us
+	arrived             tcpseg.Seq // end of the furthest octet that came in
+	nxt                 tcpseg.Seq // end of the furthest octet sent
+	segsIn, acksOut     int        // real segments in, and ACKs without data out that owe themselves to them
+	last                tcb.Snapshot
+	lastState           tcb.State
+	period              Time // the virtual millisecond that is counted
+	periodOut, periodIn int
+	duplicates          int // ACKs of una since recovery began, or since una moved
 }
 
 // scaled returns the shift counts in force, ours and the peer's.
@@ -43,7 +45,8 @@ func (w *watch) scaled() (ours, peers uint8) {
 }
 
 // received takes a segment that came in, before the connection sees it.
-func (w *watch) received(seg *tcpseg.Segment) {
+func (w *watch) received(now Time, seg *tcpseg.Segment) {
+	w.roll(now)
 	n := 1
 	if seg.GSOSize > 0 {
 		n = (len(seg.Payload) + seg.GSOSize - 1) / seg.GSOSize
@@ -67,6 +70,10 @@ func (w *watch) received(seg *tcpseg.Segment) {
 		if seg.Flags.Has(tcpseg.SYN) {
 			scale = 0
 		}
+		if seg.Ack == w.peerAck && seg.Len() == 0 {
+			w.duplicates++
+		}
+		w.peerAck = tcpseg.Max(w.peerAck, seg.Ack)
 		if edge := seg.Ack.Add(int(seg.Window) << scale); w.peerEdge.Less(edge) {
 			w.peerEdge = edge
 		}
@@ -85,6 +92,7 @@ func (w *watch) receivedSYN(seg *tcpseg.Segment) {
 	w.peerMSS = int(o.MSS)
 	w.peerScales, w.peerScale = o.HasScale, o.Scale
 	w.peerStamps, w.peerSACKs = o.HasTimestamps, o.SACKPermitted
+	w.peerAck = w.iss
 	w.peerEdge = w.iss.Add(1 + int(seg.Window))
 }
 
@@ -106,10 +114,10 @@ func (w *watch) sentSYN(o *tcb.Out) {
 	if o.Seq != w.iss {
 		w.fail("a SYN stands at ISS", "%v, ISS %d", o.Header, w.iss)
 	}
-	if w.started && (o.Options.MSS != uint16(w.ourMSS) || o.Options.Scale != w.ourScale) {
+	if w.started && o.Flags == w.synFlags && (o.Options.MSS != uint16(w.ourMSS) || o.Options.Scale != w.ourScale) {
 		w.fail("a SYN keeps its options", "%v, before MSS %d scale %d", o.Header, w.ourMSS, w.ourScale) // 7323-05
 	}
-	w.started = true
+	w.started, w.synFlags = true, o.Flags
 	w.nxt = tcpseg.Max(w.nxt, w.iss.Add(1))
 	if w.nxt.Sub(w.iss) > 1<<30 {
 		w.nxt = w.iss.Add(1)
@@ -210,13 +218,24 @@ func (w *watch) sentData(o *tcb.Out, s *tcb.Snapshot) {
 	if fresh && w.nxt != o.Seq && w.nxt.Less(o.Seq) {
 		w.fail("no octet is skipped", "%v after %d", o.Header, w.nxt)
 	}
-	// Limited transmit may exceed cwnd by two segments (RFC 3042 §2), a probe is always allowed.
 	if fresh && o.Cause == tcb.CauseData {
-		if pipe := s.InFlight - s.Sacked - s.Lost; pipe > s.Cwnd+2*s.MSS {
-			w.fail("in flight ≤ cwnd", "pipe %d (in flight %d, sacked %d, lost %d), cwnd %d, MSS %d", pipe, s.InFlight, s.Sacked, s.Lost, s.Cwnd, s.MSS)
-		}
+		w.checkCwnd(s)
 	}
 	w.nxt = tcpseg.Max(w.nxt, end)
+}
+
+// checkCwnd: new data needs room in cwnd. Limited transmit may exceed it by two segments
+// (RFC 3042 §2), and without SACK each duplicate ACK tells of one that has left (RFC 5681 §3.2).
+func (w *watch) checkCwnd(s *tcb.Snapshot) {
+	pipe := s.InFlight - s.Sacked - s.Lost
+	allowed := s.Cwnd + 2*s.MSS
+	if !s.SACK {
+		allowed += w.duplicates * s.MSS
+	}
+	if pipe > allowed {
+		w.fail("in flight ≤ cwnd", "pipe %d (in flight %d, sacked %d, lost %d), cwnd %d, MSS %d, %d duplicate ACKs, %v",
+			pipe, s.InFlight, s.Sacked, s.Lost, s.Cwnd, s.MSS, w.duplicates, s.Phase)
+	}
 }
 
 // checkMSS: MUST-16. Options count against the MSS (RFC 6691).
@@ -250,11 +269,16 @@ func (w *watch) sentBareACK(o *tcb.Out) {
 	}
 }
 
-// count bounds what is sent in a virtual millisecond besides new data.
-func (w *watch) count(now Time, o *tcb.Out, s *tcb.Snapshot) {
+// roll begins a new virtual millisecond.
+func (w *watch) roll(now Time) {
 	if p := now / Millisecond; p != w.period {
 		w.period, w.periodOut, w.periodIn = p, 0, 0
 	}
+}
+
+// count bounds what is sent in a virtual millisecond besides new data.
+func (w *watch) count(now Time, o *tcb.Out, s *tcb.Snapshot) {
+	w.roll(now)
 	if o.Cause != tcb.CauseData && o.Cause != tcb.CauseWindowUpdate {
 		w.periodOut++
 	}
@@ -267,6 +291,9 @@ func (w *watch) count(now Time, o *tcb.Out, s *tcb.Snapshot) {
 func (w *watch) settled(now Time, s *tcb.Snapshot, held tcb.Held, deadline Time) {
 	if s.State != tcb.Closed {
 		w.lastState = s.State
+	}
+	if s.Phase < tcb.FastRecovery && s.Una != w.last.Una {
+		w.duplicates = 0
 	}
 	if deadline != 0 && deadline <= now {
 		w.fail("the deadline is in the future", "%s at %s", clock(deadline), clock(now))

@@ -19,7 +19,7 @@ func (h *Host) passive(f flow, syn *tcpseg.Segment, iss tcpseg.Seq) {
 	e := h.listeners[f.local]
 	w := &halfOpen{host: h, flow: f, endpoint: e}
 	w.watch = watch{iss: iss, mtu: h.MTU, fail: func(law, format string, args ...any) { h.fail(law, format, args...) }}
-	w.watch.received(syn)
+	w.watch.received(h.sim.now, syn)
 	w.HalfOpen = tcb.Passive(h.sim.now, h.config(&e), syn, iss, h.sim.tsOffset())
 	h.halfOpen[f] = w
 	h.note(h.name, "SYN-RECEIVED")
@@ -28,7 +28,7 @@ func (h *Host) passive(f flow, syn *tcpseg.Segment, iss tcpseg.Seq) {
 
 func (w *halfOpen) input(seg *tcpseg.Segment) {
 	h := w.host
-	w.watch.received(seg)
+	w.watch.received(h.sim.now, seg)
 	result, drop := w.HalfOpen.Input(h.sim.now, seg)
 	if drop != tcb.DropNone {
 		h.note(h.name, "half-open drops: %v", drop)

@@ -1,0 +1,45 @@
+package netsim
+
+import (
+	"errors"
+	"flag"
+	"testing"
+)
+
+var (
+	seedsFlag = flag.Uint64("seeds", 2000, "how many seeds TestSeeds runs")
+	seedFlag  = flag.Int64("seed", -1, "the one seed TestSeeds replays")
+	fromFlag  = flag.Uint64("from", 0, "the first seed TestSeeds runs")
+)
+
+// TestSeeds runs random scenarios. A failure names its seed and is replayed by
+//
+//	go test ./stack/netsim -run TestSeeds -seed N
+//
+// req: 5681-01 U-01 U-06 U-10 U-12 U-18 SHLD-14 MUST-37 SWS-04 5681-16 MUST-16 MUST-65
+func TestSeeds(t *testing.T) {
+	if *seedFlag >= 0 {
+		if err := Random(uint64(*seedFlag)).Run(); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	failed := map[string][]uint64{} // seeds by the law they broke
+	for seed := *fromFlag; seed < *fromFlag+*seedsFlag; seed++ {
+		err := Random(seed).Run()
+		if err == nil {
+			continue
+		}
+		var v *Violation
+		if !errors.As(err, &v) {
+			t.Fatal(err)
+		}
+		if failed[v.Law] == nil {
+			t.Error(err) // in full the first time only
+		}
+		failed[v.Law] = append(failed[v.Law], seed)
+	}
+	for law, seeds := range failed {
+		t.Errorf("%d seeds break %q: %d", len(seeds), law, seeds[:min(len(seeds), 10)])
+	}
+}
