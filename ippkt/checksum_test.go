@@ -119,6 +119,29 @@ func TestTransportChecksum(t *testing.T) {
 	}
 }
 
+// TestBothZeros makes a segment whose right checksum is 0: 0xffff, the other
+// zero of one's complement, verifies as well, and nothing else does.
+func TestBothZeros(t *testing.T) {
+	// req: CK-04, CK-08
+	for _, f := range families {
+		h := Header{Src: f.src, Dst: f.dst, Proto: ProtoTCP, TTL: 64}
+		tcp := unhex(t, tcp20+"0000")
+		pseudo := PseudoSum(f.src, f.dst, ProtoTCP, len(tcp))
+		fill := TransportChecksum(tcp, &[4][]byte{}, pseudo)
+		tcp[20], tcp[21] = byte(fill>>8), byte(fill)
+		if got := TransportChecksum(tcp, &[4][]byte{}, pseudo); got != 0 {
+			t.Fatalf("v%d: checksum %#x, want 0", f.version, got)
+		}
+		p := mustParse(t, append(h.AppendTo(nil, len(tcp)), tcp...))
+		for field := range 1 << 16 {
+			p.Payload[16], p.Payload[17] = byte(field>>8), byte(field)
+			if want := field == 0 || field == 0xffff; p.ChecksumOK() != want {
+				t.Fatalf("v%d: checksum %#x accepted: %v", f.version, field, !want)
+			}
+		}
+	}
+}
+
 func TestPseudoSum(t *testing.T) {
 	// req: CK-02
 	for _, tt := range []struct {

@@ -35,6 +35,12 @@ func TestParse6(t *testing.T) {
 	}
 	b[7] = 0 // req: V6R-05
 	mustParse(t, b)
+	for tos := range 256 { // req: V6R-06
+		h.TOS, h.FlowLabel = uint8(tos), uint32(tos)<<12
+		if p := mustParse(t, h.AppendTo(nil, 0)); p.TOS != h.TOS || p.FlowLabel != h.FlowLabel {
+			t.Errorf("traffic class %#x, label %#x read as %#x, %#x", h.TOS, h.FlowLabel, p.TOS, p.FlowLabel)
+		}
+	}
 	big := packet6(ProtoUDP, make([]byte, 65535)) // req: V6R-07
 	if p := mustParse(t, big); len(p.Payload) != 65535 {
 		t.Errorf("payload of %d octets", len(p.Payload))

@@ -81,9 +81,32 @@ func FuzzOptions(f *testing.F) {
 		if len(out) != h.Len() || len(out)%4 != 0 || len(out) > MaxHeaderLen {
 			t.Fatalf("%d octets, Len() is %d", len(out), h.Len())
 		}
+		checkEmitted(t, out[MinHeaderLen:])
 		s, err := Parse(append(out, payload...))
 		if err != nil || s.Header != h || string(s.Payload) != payload {
 			t.Fatalf("%v\n got %+v %q\nwant %+v %q", err, s.Header, s.Payload, h, payload)
 		}
 	})
+}
+
+// checkEmitted walks options that we sent: each but EOL and NOP has a length
+// that leads to the next, and nothing but zeros follows EOL (req: MUST-68, MUST-69).
+func checkEmitted(t *testing.T, b []byte) {
+	t.Helper()
+	for i := 0; i < len(b); {
+		switch b[i] {
+		case optEOL:
+			if len(bytes.Trim(b[i:], "\x00")) != 0 {
+				t.Fatalf("padding % x", b[i:])
+			}
+			return
+		case optNOP:
+			i++
+		default:
+			if i+1 >= len(b) || b[i+1] < 2 || i+int(b[i+1]) > len(b) {
+				t.Fatalf("option at %d of % x has no good length", i, b)
+			}
+			i += int(b[i+1])
+		}
+	}
 }
