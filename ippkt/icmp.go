@@ -5,30 +5,41 @@ import "encoding/binary"
 // ICMPHeaderLen is the length of the fixed part of every ICMP and ICMPv6 message in octets.
 const ICMPHeaderLen = 8
 
-// Types and codes of ICMP (RFC 792) that are used by name.
+// Types of ICMP messages (RFC 792), and codes of ICMP4Unreachable.
 const (
-	ICMP4EchoReply       = 0
-	ICMP4Unreachable     = 3
-	ICMP4SourceQuench    = 4
-	ICMP4Redirect        = 5
-	ICMP4Echo            = 8
-	ICMP4TimeExceeded    = 11
-	ICMP4ParamProblem    = 12
-	ICMP4CodeProtocol    = 2 // of Unreachable
-	ICMP4CodePort        = 3
-	ICMP4CodeFragNeeded  = 4
-	ICMPCodeReassembly   = 1 // of TimeExceeded, both versions
-	ICMP6Unreachable     = 1
-	ICMP6PacketTooBig    = 2
-	ICMP6TimeExceeded    = 3
-	ICMP6ParamProblem    = 4
-	ICMP6Echo            = 128
-	ICMP6EchoReply       = 129
-	ICMP6Redirect        = 137
-	ICMP6CodePort        = 4 // of Unreachable
-	icmp6Informational   = 128
-	icmpChecksumOffset   = 2
-	maxError4, maxError6 = 576, 1280 // octets of a whole packet with an error (I4-11, I6-04)
+	ICMP4EchoReply    = 0
+	ICMP4Unreachable  = 3
+	ICMP4SourceQuench = 4
+	ICMP4Redirect     = 5
+	ICMP4Echo         = 8
+	ICMP4TimeExceeded = 11
+	ICMP4ParamProblem = 12
+
+	ICMP4CodeProtocol   = 2
+	ICMP4CodePort       = 3
+	ICMP4CodeFragNeeded = 4
+)
+
+// Types of ICMPv6 messages (RFC 4443, RFC 4861), and a code of ICMP6Unreachable.
+// Types below 128 are errors.
+const (
+	ICMP6Unreachable  = 1
+	ICMP6PacketTooBig = 2
+	ICMP6TimeExceeded = 3
+	ICMP6ParamProblem = 4
+	ICMP6Echo         = 128
+	ICMP6EchoReply    = 129
+	ICMP6Redirect     = 137
+
+	ICMP6CodePort = 4
+)
+
+const (
+	codeReassembly     = 1 // of both versions' TimeExceeded
+	icmp6Informational = 128
+	icmpChecksumOffset = 2
+	// Octets of a whole packet with an error message (I4-11, I6-04).
+	maxError4, maxError6 = 576, 1280
 )
 
 // Kind is what a message means, the same for ICMP and ICMPv6.

@@ -30,9 +30,9 @@ func ProtocolUnreachable(p *Packet) ICMPError {
 // ReassemblyTimeout says that fragments stayed away; it quotes the first one (RE4-11, FR6-07).
 func ReassemblyTimeout(version uint8) ICMPError {
 	if version == 4 {
-		return ICMPError{Type: ICMP4TimeExceeded, Code: ICMPCodeReassembly}
+		return ICMPError{Type: ICMP4TimeExceeded, Code: codeReassembly}
 	}
-	return ICMPError{Type: ICMP6TimeExceeded, Code: ICMPCodeReassembly}
+	return ICMPError{Type: ICMP6TimeExceeded, Code: codeReassembly}
 }
 
 // ParameterProblem is the answer to p.Problem, which must ask for one.

@@ -82,18 +82,18 @@ func TestExtensions(t *testing.T) {
 		{"options longer than the packet", 60, "06 01 01040000 0000", ReasonExtension, Problem{}},
 		{"fragment header cut off", 44, "06 00 0000", ReasonExtension, Problem{}},
 		{"padding", 60, ok("06 00 000000000000"), ReasonNone, Problem{}},
-		{"PadN past the header", 60, ok("06 00 0105 00000000"), ReasonExtensionOption, Problem{Answer: true, Pointer: 43}},              // req: V6R-13
-		{"option without length", 60, ok("06 00 0103 000000 1e"), ReasonExtensionOption, Problem{Answer: true, Pointer: 47}},            // req: V6R-13
-		{"option 00", 60, ok("06 00 1e04 00000000"), ReasonNone, Problem{}},                                                             // req: V6R-12
-		{"option 01", 60, ok("06 00 5e04 00000000"), ReasonUnknownOption, Problem{}},                                                    // req: V6R-12
-		{"option 10", 60, ok("06 00 9e04 00000000"), ReasonUnknownOption, Problem{Answer: true, Multicast: true, Code: 2, Pointer: 42}}, // req: V6R-12
-		{"option 11", 0, ok("06 00 0100 de02 0000"), ReasonUnknownOption, Problem{Answer: true, Code: 2, Pointer: 44}},                  // req: V6R-12
-		{"jumbo option with a length", 0, ok("06 00 c204 00010000"), ReasonUnknownOption, Problem{Answer: true, Code: 2, Pointer: 42}},  // req: V6R-02
-		{"8 headers", 0, ok(strings.Repeat("3c"+dstOpts8, 7) + "06" + dstOpts8), ReasonNone, Problem{}},                                 // req: V6R-18
-		{"9 headers", 0, ok(strings.Repeat("3c"+dstOpts8, 8) + "06" + dstOpts8), ReasonExtensionLimit, Problem{}},                       // req: V6R-18
-		{"2 KiB", 60, ok("06 ff 1eff" + strings.Repeat("00", 255) + "1eff" + strings.Repeat("00", 255) + "1eff" + strings.Repeat("00", 255) + "1eff" + strings.Repeat("00", 255) + "1eff" + strings.Repeat("00", 255) + "1eff" + strings.Repeat("00", 255) + "1eff" + strings.Repeat("00", 255) + "1ef5" + strings.Repeat("00", 245)), ReasonNone, Problem{}}, // req: V6R-18
-		{"100 options", 60, ok("06 19" + strings.Repeat("1e00", 103)), ReasonExtensionLimit, Problem{}}, // req: V6R-14
-		{"ESP ends the chain", 50, "deadbeef", ReasonNone, Problem{}},                                   // req: V6R-17
+		{"PadN past the header", 60, ok("06 00 0105 00000000"), ReasonExtensionOption, Problem{Answer: true, Pointer: 43}},                           // req: V6R-13
+		{"option without length", 60, ok("06 00 0103 000000 1e"), ReasonExtensionOption, Problem{Answer: true, Pointer: 47}},                         // req: V6R-13
+		{"option 00", 60, ok("06 00 1e04 00000000"), ReasonNone, Problem{}},                                                                          // req: V6R-12
+		{"option 01", 60, ok("06 00 5e04 00000000"), ReasonUnknownOption, Problem{}},                                                                 // req: V6R-12
+		{"option 10", 60, ok("06 00 9e04 00000000"), ReasonUnknownOption, Problem{Answer: true, Multicast: true, Code: 2, Pointer: 42}},              // req: V6R-12
+		{"option 11", 0, ok("06 00 0100 de02 0000"), ReasonUnknownOption, Problem{Answer: true, Code: 2, Pointer: 44}},                               // req: V6R-12
+		{"jumbo option with a length", 0, ok("06 00 c204 00010000"), ReasonUnknownOption, Problem{Answer: true, Code: 2, Pointer: 42}},               // req: V6R-02
+		{"8 headers", 0, ok(strings.Repeat("3c"+dstOpts8, 7) + "06" + dstOpts8), ReasonNone, Problem{}},                                              // req: V6R-18
+		{"9 headers", 0, ok(strings.Repeat("3c"+dstOpts8, 8) + "06" + dstOpts8), ReasonExtensionLimit, Problem{}},                                    // req: V6R-18
+		{"2 KiB", 60, ok("06 ff" + strings.Repeat("1eff"+strings.Repeat("00", 255), 7) + "1ef5" + strings.Repeat("00", 245)), ReasonNone, Problem{}}, // req: V6R-18
+		{"100 options", 60, ok("06 19" + strings.Repeat("1e00", 103)), ReasonExtensionLimit, Problem{}},                                              // req: V6R-14
+		{"ESP ends the chain", 50, "deadbeef", ReasonNone, Problem{}},                                                                                // req: V6R-17
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p, r := Parse(packet6(tt.proto, unhex(t, tt.ext)))
