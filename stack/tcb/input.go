@@ -60,7 +60,7 @@ func (t *TCB) takeSYN(now Time, seg *tcpseg.Segment) {
 	t.rcv.adv = t.rcv.nxt.Add(synWindow(&t.opt))
 	t.negotiate(&seg.Options)
 	t.ts.recent, t.ts.at = seg.Options.TSVal, now
-	t.setPeerWindow(int(seg.Window), seg.Seq, seg.Ack) // never scaled in a SYN (RFC 7323 §2.2)
+	t.setPeerWindow(int(seg.Window), seg.Seq, t.snd.una) // never scaled in a SYN (RFC 7323 §2.2)
 }
 
 // takeSynAck completes an active open.
@@ -156,7 +156,9 @@ func (t *TCB) checkSequence(now Time, seg *tcpseg.Segment) Drop {
 	case seg.Flags.Has(tcpseg.RST):
 		ok = first == 0 || first > 0 && first < wnd
 	case n == 0:
-		ok = first >= 0 && first <= wnd // at the right edge too: U-20
+		// At the right edge too (U-20), and, when the window is shut, behind the octet of a probe
+		// that we refused: two ends that probe each other must hear each other's ACKs (U-15).
+		ok = first >= 0 && first <= max(wnd, 1)
 	case wnd == 0:
 		ok = first <= 0 && first+n > 0 // no room for the text, but its ACK counts (MUST-66)
 	default:

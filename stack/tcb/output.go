@@ -342,11 +342,17 @@ func (t *TCB) outputACK(now Time, o *Out) bool {
 		t.ack.keepAlive = false
 		t.emit(now, o, t.snd.nxt.Add(-1), 0, 0, CauseKeepAlive) // SHLD-12
 	case t.ack.now && t.state != SynSent:
-		t.emit(now, o, t.snd.nxt, 0, 0, t.ack.cause)
+		t.emit(now, o, t.ackSeq(), 0, 0, t.ack.cause)
 	default:
 		return false
 	}
 	return true
+}
+
+// ackSeq is the sequence number of a bare ACK: nxt, but inside the peer's window, where it is heard even
+// if a probe or a shrunk window has left nxt beyond it.
+func (t *TCB) ackSeq() tcpseg.Seq {
+	return tcpseg.Max(t.snd.una, tcpseg.Min(t.snd.nxt, t.snd.una.Add(t.snd.wnd)))
 }
 
 // emit fills in the header of a segment with n octets of payload from seq on. Every segment

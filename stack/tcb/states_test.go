@@ -156,3 +156,28 @@ func TestWindowOfAnOvertakenRetransmission(t *testing.T) {
 		t.Errorf("window %d taken from an old ACK", s.tcb.snd.wnd)
 	}
 }
+
+// Two ends that probe each other's shut windows hear each other's ACKs.
+// req: U-15
+func TestCrossingProbes(t *testing.T) {
+	s := established(t, Options{RcvBuf: 1000}, sackPeer)
+	s.recv(". 1:1001(1000) ack 1 win 0").quiet().write(10).at(1199).quiet().at(1200).expect(". 1:2(1) ack 1001")
+	s.recv(". 1001:1002(1) ack 1 win 0").expect(". 1:1(0) ack 1001").dropped(DropZeroWindow) // inside the peer's window
+	s.recv(". 1002:1002(0) ack 2 win 0").dropped(DropNone)
+	if s.tcb.snd.una != testISS.Add(2) {
+		t.Error("the ACK behind a refused probe was not heard")
+	}
+}
+
+// req: MUST-10 U-07
+func TestWindowAfterSimultaneousOpen(t *testing.T) {
+	s := dialed(t, Options{}).quiet()
+	s.recv("S 0:0(0) mss 1000 win 500").recv(". 1:1(0) ack 1 win 600").quiet()
+	if s.tcb.snd.wnd != 600 {
+		t.Errorf("window %d", s.tcb.snd.wnd)
+	}
+	s.recv(". 1:1(0) ack 1 win 700")
+	if s.tcb.snd.wnd != 700 {
+		t.Errorf("window %d", s.tcb.snd.wnd)
+	}
+}
