@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"ustack/httpserver"
 	"ustack/stack/cc"
 	"ustack/stack/tcb"
 
@@ -23,6 +24,7 @@ type switches struct {
 	tcp         tcb.Options
 	idleTimeout time.Duration // of an HTTP connection between requests
 	maxRequests int           // of an HTTP connection; 0: no limit
+	closeMode   httpserver.CloseMode
 }
 
 // defaultSwitches are the house's defaults: those of tcb.Options, and HTTP's.
@@ -50,6 +52,7 @@ var switchDefs = []switchDef{
 	{"msl", "DUR", "30s", "maximum segment lifetime; TIME-WAIT lasts two", durSwitch(time.Millisecond, 10*time.Minute, func(s *switches) *time.Duration { return &s.tcp.MSL })},
 	{"time-wait-reuse", "on|off", "on", "a new connection may take over a port pair in TIME-WAIT", offSwitch(func(s *switches) *bool { return &s.tcp.NoTimeWaitReuse })},
 	{"reset-input", "keep|discard", "keep", "what becomes of unread input when a RST arrives", setResetInput},
+	{"close", "half|full|abort", "half", "how an HTTP connection is ended: half waits for the client's FIN", setClose},
 	{"idle-timeout", "DUR", "1m0s", "how long a persistent HTTP connection may be silent", durSwitch(time.Millisecond, 24*time.Hour, func(s *switches) *time.Duration { return &s.idleTimeout })},
 	{"max-requests", "N", "0", "requests on one HTTP connection; 0: any number", intSwitch(0, math.MaxInt32, func(s *switches) *int { return &s.maxRequests })},
 }
@@ -166,6 +169,16 @@ func setResetInput(s *switches, v string) error {
 		return errors.New("want keep or discard")
 	}
 	s.tcp.ResetInputDiscard = v == "discard"
+	return nil
+}
+
+func setClose(s *switches, v string) error {
+	modes := map[string]httpserver.CloseMode{"half": httpserver.CloseHalf, "full": httpserver.CloseFull, "abort": httpserver.CloseAbort}
+	mode, ok := modes[v]
+	if !ok {
+		return errors.New("want half, full or abort")
+	}
+	s.closeMode = mode
 	return nil
 }
 

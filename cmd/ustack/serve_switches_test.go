@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"ustack/httpserver"
 	"ustack/stack/tcb"
 
 	"github.com/spf13/pflag"
@@ -17,7 +18,7 @@ func TestSwitchFlags(t *testing.T) {
 	s.addFlags(flags)
 	err := flags.Parse(strings.Fields(`--nagle classic --delayed-ack=200ms --ack-every 4 --initial-window 3 --idle-restart off
 		--cc reno --sack off --timestamps=off --window-scale off --mss 1000 --rcvbuf 256k --sndbuf 1m --msl 1s
-		--time-wait-reuse off --reset-input discard --idle-timeout 5s --max-requests 100`))
+		--time-wait-reuse off --reset-input discard --idle-timeout 5s --max-requests 100 --close abort`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,8 +34,8 @@ func TestSwitchFlags(t *testing.T) {
 	if !reflect.DeepEqual(s.tcp, want) {
 		t.Errorf("got %+v\nwant %+v", s.tcp, want)
 	}
-	if s.idleTimeout != 5*time.Second || s.maxRequests != 100 {
-		t.Errorf("idle-timeout %v, max-requests %d", s.idleTimeout, s.maxRequests)
+	if s.idleTimeout != 5*time.Second || s.maxRequests != 100 || s.closeMode != httpserver.CloseAbort {
+		t.Errorf("idle-timeout %v, max-requests %d, close %v", s.idleTimeout, s.maxRequests, s.closeMode)
 	}
 }
 
@@ -74,7 +75,7 @@ func TestBadSwitches(t *testing.T) {
 		"", "80", ":", ":0", ":65536", ":x", "host:80", ":80?x=1", ":80?nagle=on", ":80?nagle=off&nagle=off", ":80?nagle", ":80?%zz",
 		":80?delayed-ack=0", ":80?delayed-ack=501ms", ":80?delayed-ack=-1ms", ":80?ack-every=0", ":80?initial-window=0", ":80?sack=1",
 		":80?mss=47", ":80?mss=65496", ":80?rcvbuf=1k", ":80?rcvbuf=2g", ":80?sndbuf=-1", ":80?sndbuf=9999999999g", ":80?msl=0s",
-		":80?cc=bbr", ":80?reset-input=no", ":80?idle-timeout=0s", ":80?max-requests=-1",
+		":80?cc=bbr", ":80?reset-input=no", ":80?idle-timeout=0s", ":80?max-requests=-1", ":80?close=no",
 	} {
 		if l, err := parseListener(s, defaultSwitches()); err == nil {
 			t.Errorf("%q: got %+v", s, l)

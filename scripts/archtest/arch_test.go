@@ -59,6 +59,27 @@ func TestEmbedding(t *testing.T) {
 	}
 }
 
+// TestDependenciesDocumented wants a row in docs/dependencies.md for each module that is used, tests included.
+func TestDependenciesDocumented(t *testing.T) {
+	doc, err := os.ReadFile(filepath.Join(moduleRoot, "docs", "dependencies.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkgs, err := goList(moduleRoot, "-deps", "-test", "./...")
+	if err != nil {
+		t.Fatal(err)
+	}
+	missing := map[string]bool{}
+	for _, p := range pkgs {
+		if p.Module != nil && !p.Module.Main && !strings.Contains(string(doc), "| `"+p.Module.Path+"` |") {
+			missing[p.Module.Path] = true
+		}
+	}
+	for path := range missing {
+		t.Errorf("docs/dependencies.md has no row for %s", path)
+	}
+}
+
 func TestImpure(t *testing.T) {
 	tests := []struct {
 		name, src string

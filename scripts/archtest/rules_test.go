@@ -71,7 +71,10 @@ type pkg struct {
 	CgoFiles   []string
 	Imports    []string
 	Deps       []string
-	Module     *struct{ Path string }
+	Module     *struct {
+		Path string
+		Main bool
+	}
 }
 
 // goList runs `go list -json` with args in dir.

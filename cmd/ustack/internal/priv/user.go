@@ -58,8 +58,14 @@ func Default() (User, error) {
 	if uid := os.Getenv("SUDO_UID"); uid != "" && uid != "0" {
 		return Lookup(uid)
 	}
-	return Lookup("nobody")
+	if u, err := Lookup("nobody"); err == nil {
+		return u, nil
+	}
+	return User{Name: "nobody", UID: overflowID, GID: overflowID}, nil
 }
+
+// overflowID is the kernel's own number for nobody.
+const overflowID = 65534
 
 // Chown gives an open file to u. It is meant for files made before Drop. Where u means nothing to the
 // file's system (an unmapped user) the file stays whose it is.

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+
+	"ustack/cmd/ustack/internal/priv"
+	"ustack/cmd/ustack/internal/site"
+	"ustack/httpserver"
+)
+
+// serve does what p says until a signal ends it.
+func serve(p *plan, c *console) error {
+	if p.procs > 0 {
+		runtime.GOMAXPROCS(p.procs)
+	}
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	s, err := start(p, c, openNode)
+	if err != nil {
+		return err
+	}
+	notes, err := priv.Drop(p.user)
+	for _, n := range notes {
+		c.note("%s", n)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("giving up root: %w", err), s.shutdown(context.Background()))
+	}
+	s.introduce()
+	ctx, stop := context.WithCancelCause(context.Background())
+	go func() {
+		sig := <-signals
+		c.note("%v: finishing what has begun; once more ends at once", sig)
+		stop(nil)
+		<-signals
+		os.Exit(exitFailed)
+	}()
+	if err := s.wait(ctx); err != nil {
+		return err
+	}
+	return s.shutdown(context.Background())
+}
+
+// server is a node with web servers on it.
+type server struct {
+	plan    *plan
+	console *console
+	node    *node
+	https   []*httpserver.Server
+	log     *accessLog
+	serving sync.WaitGroup
+	broken  chan error // the first failure while serving
+}
+
+// start opens everything and serves. open makes the node: on a device, or on something else.
+func start(p *plan, c *console, open func(*plan, *console) (*node, error)) (*server, error) {
+	handler, err := site.Handler(site.Config{Root: p.root, Builtin: p.builtin, Engine: p.engine})
+	if err != nil {
+		return nil, err
+	}
+	s := &server{plan: p, console: c, broken: make(chan error, 1)}
+	if s.log, err = openAccessLog(p, c); err != nil {
+		return nil, fmt.Errorf("access log: %w", err)
+	}
+	if s.node, err = open(p, c); err != nil {
+		return nil, errors.Join(err, s.closeLog())
+	}
+	listeners, err := s.listen()
+	if err != nil {
+		return nil, errors.Join(err, s.node.shutdown(), s.closeLog())
+	}
+	for i, ln := range listeners {
+		s.serve(ln, handler, &p.listeners[i])
+	}
+	return s, nil
+}
+
+func (s *server) listen() ([]net.Listener, error) {
+	var opened []net.Listener
+	for _, l := range s.plan.listeners {
+		ln, err := s.node.listen(l)
+		if err != nil {
+			for _, o := range opened {
+				o.Close()
+			}
+			return nil, err
+		}
+		opened = append(opened, ln)
+	}
+	return opened, nil
+}
+
+func (s *server) serve(ln net.Listener, handler http.Handler, l *listener) {
+	h := &httpserver.Server{
+		Handler:     handler,
+		IdleTimeout: l.idleTimeout,
+		MaxRequests: l.maxRequests,
+		CloseMode:   l.closeMode,
+		ErrorLog:    s.console.logger(),
+	}
+	if s.log != nil {
+		h.AccessLog = s.log.add
+	}
+	s.https = append(s.https, h)
+	s.serving.Go(func() {
+		if err := h.Serve(ln); !errors.Is(err, httpserver.ErrServerClosed) {
+			s.fail(fmt.Errorf("serve %s: %w", l.address, err))
+		}
+	})
+}
+
+func (s *server) fail(err error) {
+	select {
+	case s.broken <- err:
+	default: // the first failure is the one to tell
+	}
+}
+
+// wait returns nil when ctx is done, or why serving has ended by itself.
+func (s *server) wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-s.broken:
+		return errors.Join(err, s.shutdown(context.Background()))
+	}
+}
+
+// shutdown takes nobody new, finishes what has begun, and closes everything. When ctx is done it no
+// longer waits for anybody.
+func (s *server) shutdown(ctx context.Context) error {
+	var err error
+	for _, h := range s.https {
+		if e := h.Shutdown(ctx); e != nil {
+			err = errors.Join(err, e, h.Close())
+		}
+	}
+	err = errors.Join(err, s.node.shutdown())
+	s.serving.Wait()
+	return errors.Join(err, s.closeLog())
+}
+
+func (s *server) closeLog() error {
+	if s.log == nil {
+		return nil
+	}
+	if err := s.log.close(); err != nil {
+		return fmt.Errorf("access log: %w", err)
+	}
+	return nil
+}
+
+// urls returns where the site is, the first listener's addresses first.
+func (s *server) urls() []string {
+	var urls []string
+	for _, l := range s.plan.listeners {
+		host, port, err := net.SplitHostPort(l.address)
+		if err != nil {
+			continue
+		}
+		if a, err := netip.ParseAddr(host); err == nil && !a.IsUnspecified() {
+			urls = append(urls, siteURL(a, port))
+			continue
+		}
+		for _, a := range s.plan.addrs {
+			urls = append(urls, siteURL(a.Addr(), port))
+		}
+	}
+	return urls
+}
+
+func siteURL(a netip.Addr, port string) string {
+	host := a.String()
+	if a.Is6() {
+		host = "[" + host + "]"
+	}
+	if port != "80" {
+		host += ":" + port
+	}
+	return "http://" + host + "/"
+}
+
+// introduce tells where the site is, and what to do with it.
+func (s *server) introduce() {
+	urls := s.urls()
+	watch := s.plan.device.Name
+	if s.plan.engine == "kernel" {
+		watch = "lo"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "ustack serves on %s:\n\n", s.describe())
+	for _, u := range urls {
+		fmt.Fprintf(&b, "    %s\n", u)
+	}
+	fmt.Fprintf(&b, "\nTalk to it, and watch:\n\n")
+	fmt.Fprintf(&b, "    curl -g %s_/hello\n", urls[0])
+	fmt.Fprintf(&b, "    curl -g -o /dev/null %s_/bytes/1073741824\n", urls[0])
+	fmt.Fprintf(&b, "    sudo wireshark -k -i %s        (or: sudo tshark -i %s)\n", watch, watch)
+	if s.plan.pcap != "" {
+		fmt.Fprintf(&b, "    wireshark %s        (every packet so far)\n", s.plan.pcap)
+	}
+	fmt.Fprintf(&b, "\nCtrl-C ends it.")
+	s.console.say("%s", b.String())
+}
+
+func (s *server) describe() string {
+	d := s.plan.device
+	switch {
+	case s.plan.engine == "kernel":
+		return "the kernel's own TCP, for comparison (its packets pass lo, not " + d.Name + ")"
+	case s.plan.engine == "gvisor":
+		return "gVisor's TCP over " + d.Name + ", for comparison"
+	}
+	return fmt.Sprintf("its own TCP over %s", d.Name)
+}
