@@ -1,0 +1,210 @@
+// Package pcapng writes captures that Wireshark and tshark read: packets as they stand on the
+// link (link type RAW), to the nanosecond, with their direction and with comments.
+package pcapng
+
+import (
+	"errors"
+	"io"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"github.com/gopacket/gopacket/pcapgo"
+
+	"ustack/ippkt"
+	"ustack/stack/link"
+)
+
+const (
+	// DefaultSnapLen takes the largest super-segment whole.
+	DefaultSnapLen = 1 << 18
+	// flushInterval is how far the file may lag behind, when packets follow each other
+	// closely; a packet after a pause is written at once.
+	flushInterval = 20 * time.Millisecond
+	// bufferLimit bounds what waits for a slow file, in octets; then Write waits.
+	bufferLimit = 16 << 20
+	// maxComment is the longest comment that the format can hold, in octets.
+	maxComment = 65535
+)
+
+// Options of a Writer; the zero value is useful.
+type Options struct {
+	Interface string // name shown for the packets; "" means ustack0
+	SnapLen   int    // octets kept of each packet; 0 means DefaultSnapLen
+	Comment   string // about the whole capture, such as the command line
+}
+
+// Packet is one packet of a capture.
+type Packet struct {
+	Direction link.Direction
+	Time      time.Time
+	Offload   link.Offload // an unfinished checksum is finished in the copy
+	Pieces    [][]byte
+	Comments  []string
+}
+
+// Writer writes packets to a file. Its methods may be called from any goroutine. A goroutine of
+// its own does the writing, always up to the end of a packet: who reads the file while it grows,
+// or after a crash, finds it whole and at most a few milliseconds old.
+type Writer struct {
+	out     io.Writer
+	snapLen int
+
+	mu      sync.Mutex
+	filled  sync.Cond // there is something to write, or the end
+	emptied sync.Cond
+	ng      *pcapgo.NgWriter
+	buffer  buffer
+	scratch []byte
+	err     error
+	closed  bool
+	done    chan struct{}
+}
+
+// buffer is where NgWriter's output gathers.
+type buffer struct{ b []byte }
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.b = append(b.b, p...)
+	return len(p), nil
+}
+
+// NewWriter starts a capture on out. Close ends it, and does not close out.
+func NewWriter(out io.Writer, o Options) (*Writer, error) {
+	if o.Interface == "" {
+		o.Interface = "ustack0"
+	}
+	if o.SnapLen == 0 {
+		o.SnapLen = DefaultSnapLen
+	}
+	if o.SnapLen < 0 {
+		return nil, errors.New("pcapng: negative snap length")
+	}
+	w := &Writer{out: out, snapLen: o.SnapLen, done: make(chan struct{})}
+	w.filled.L, w.emptied.L = &w.mu, &w.mu
+	var err error
+	w.ng, err = pcapgo.NewNgWriterInterface(&w.buffer,
+		pcapgo.NgInterface{Name: o.Interface, LinkType: layers.LinkTypeRaw, SnapLength: uint32(o.SnapLen), OS: runtime.GOOS},
+		pcapgo.NgWriterOptions{SectionInfo: pcapgo.NgSectionInfo{
+			Hardware: runtime.GOARCH, OS: runtime.GOOS, Application: "ustack", Comment: trim(o.Comment)}})
+	if err != nil {
+		return nil, err
+	}
+	if err := w.ng.Flush(); err != nil {
+		return nil, err
+	}
+	go w.run()
+	return w, nil
+}
+
+// Tap writes a packet: it is a link.TapFunc. An error is kept for Err and Close.
+func (w *Writer) Tap(dir link.Direction, at time.Time, o link.Offload, pieces [][]byte) {
+	w.Write(&Packet{Direction: dir, Time: at, Offload: o, Pieces: pieces})
+}
+
+var flags = [...]pcapgo.NgEpbFlags{
+	link.In:  {Direction: pcapgo.NgEpbFlagDirectionInbound},
+	link.Out: {Direction: pcapgo.NgEpbFlagDirectionOutbound},
+}
+
+// Write adds a packet, of which it keeps nothing. It returns the first error of the capture, or
+// net.ErrClosed after Close; it waits only if the file is far behind.
+func (w *Writer) Write(p *Packet) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for len(w.buffer.b) > bufferLimit && w.err == nil && !w.closed {
+		w.emptied.Wait()
+	}
+	switch {
+	case w.err != nil:
+		return w.err
+	case w.closed:
+		return net.ErrClosed
+	}
+	data := w.scratch[:0]
+	for _, piece := range p.Pieces {
+		data = append(data, piece...)
+	}
+	w.scratch = data
+	if p.Offload.NeedsCsum {
+		ippkt.FinishPartial(data, int(p.Offload.CsumStart), int(p.Offload.CsumOffset))
+	}
+	options := pcapgo.NgPacketOptions{Flags: &flags[p.Direction&1]}
+	for _, c := range p.Comments {
+		options.Comments = append(options.Comments, trim(c))
+	}
+	info := gopacket.CaptureInfo{Timestamp: p.Time, Length: len(data), CaptureLength: min(len(data), w.snapLen)}
+	err := w.ng.WritePacketWithOptions(info, data[:info.CaptureLength], options)
+	if err == nil {
+		err = w.ng.Flush()
+	}
+	w.err = err
+	w.filled.Signal()
+	return err
+}
+
+// Err returns the first error of the capture.
+func (w *Writer) Err() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
+
+// Close writes what is left and returns the first error of the capture.
+func (w *Writer) Close() error {
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	w.filled.Signal()
+	w.emptied.Broadcast()
+	<-w.done
+	return w.Err()
+}
+
+// run takes what has gathered and writes it, with a pause after it while the capture goes on, in
+// which more can gather.
+func (w *Writer) run() {
+	defer close(w.done)
+	var spare []byte
+	for {
+		w.mu.Lock()
+		for len(w.buffer.b) == 0 && !w.closed && w.err == nil {
+			w.filled.Wait()
+		}
+		full, closed, failed := w.buffer.b, w.closed, w.err != nil
+		w.buffer.b = spare[:0]
+		w.mu.Unlock()
+		w.emptied.Broadcast()
+
+		if len(full) > 0 && !failed {
+			if _, err := w.out.Write(full); err != nil {
+				w.fail(err)
+				return
+			}
+		}
+		if failed || closed {
+			return
+		}
+		spare = full
+		time.Sleep(flushInterval)
+	}
+}
+
+func (w *Writer) fail(err error) {
+	w.mu.Lock()
+	w.err = err
+	w.mu.Unlock()
+	w.emptied.Broadcast()
+}
+
+// trim cuts a comment to what an option can hold, at the start of a character.
+func trim(s string) string {
+	if len(s) <= maxComment {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxComment], "")
+}
