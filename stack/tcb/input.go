@@ -68,8 +68,8 @@ func (t *TCB) takeSynAck(now Time, seg *tcpseg.Segment) {
 	var d delivery
 	t.runs.ack(seg.Ack, &d)
 	t.snd.una = seg.Ack
-	if d.sent != 0 && t.synTimeouts == 0 {
-		t.rtt.sample(now-d.sent, 1)
+	if sample := d.rtt(now); sample != 0 {
+		t.rtt.sample(sample, 1)
 	}
 	t.timers[rexmit] = 0
 	t.establish(now)

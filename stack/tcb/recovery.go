@@ -40,9 +40,8 @@ func (t *TCB) inFlight() int { return t.snd.nxt.Sub(t.snd.una) }
 // onAck follows an acceptable ACK that delivered d and left the connection with una advanced by
 // acked octets.
 func (t *TCB) onAck(now Time, acked int, before int, d delivery) {
-	var sample Time
-	if d.sent != 0 {
-		sample = max(now-d.sent, 1)
+	sample := d.rtt(now)
+	if sample != 0 {
 		t.rtt.sample(sample, before/(2*t.mss()))
 	}
 	if acked > 0 {

@@ -160,15 +160,24 @@ func (rs *runs) join(i int32) int32 {
 // delivery sums up what an ACK newly delivered.
 type delivery struct {
 	octets int  // newly acknowledged, cumulatively or selectively
-	sent   Time // when the latest of them that was sent only once was sent; 0: none
+	sent   Time // when the latest of them was sent; 0: none
+	again  bool // some of them had been sent more than once
 }
 
 // add includes n octets of r.
 func (d *delivery) add(r *run, n int) {
 	d.octets += n
-	if r.times == 1 && r.sent > d.sent { // Karn: a retransmitted run gives no sample (MUST-18)
-		d.sent = r.sent
+	d.sent = max(d.sent, r.sent)
+	d.again = d.again || r.times > 1
+}
+
+// rtt returns the time since the latest of the octets was sent; 0: no sample. Karn's rule (MUST-18): an ACK that
+// covers a retransmission tells nothing, neither of it nor of what had waited behind the hole.
+func (d *delivery) rtt(now Time) Time {
+	if d.sent == 0 || d.again {
+		return 0
 	}
+	return max(now-d.sent, 1)
 }
 
 // ack removes what lies before una.

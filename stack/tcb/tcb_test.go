@@ -418,3 +418,14 @@ func TestWindowUpdateMovesTheEdge(t *testing.T) {
 	s := established(t, Options{}, sackPeer) // no window scale: the field ends at 65535
 	s.recv(". 1:4001(4000) ack 1").expect(". 1:1(0) ack 4001").read(4000).expect()
 }
+
+// req: 6298-06 MUST-18
+func TestKarn(t *testing.T) {
+	s := established(t, Options{}, tcpseg.Options{})
+	s.write(3000).quiet().at(1200).expect(". 1:1001(1000) ack 1").at(1250)
+	srtt := s.tcb.rtt.srtt
+	s.recv(". 1:1(0) ack 3001") // what waited behind the hole was sent once, 250 ms ago
+	if s.tcb.rtt.srtt != srtt {
+		t.Errorf("sample taken from an ACK of a retransmission: srtt %v", s.tcb.rtt.srtt)
+	}
+}
