@@ -313,7 +313,7 @@ func (c *Conn) close(abort func() bool) error {
 	return nil
 }
 
-// kill resets the connection because the stack ends. Its user may still read what has come.
+// kill resets the connection because the stack ends.
 func (c *Conn) kill() {
 	c.end(net.ErrClosed)
 }

@@ -24,8 +24,8 @@ type Dialer struct {
 	Timeout time.Duration
 }
 
-// Dial connects to address, "host:port" with a literal IP address. Network is "tcp", "tcp4" or
-// "tcp6". The result is a *Conn.
+// Dial connects to address, "host:port" with a literal IP address of another host. Network is
+// "tcp", "tcp4" or "tcp6". The result is a *Conn.
 func (s *Stack) Dial(network, address string) (net.Conn, error) {
 	return s.DialContext(context.Background(), network, address)
 }
@@ -90,8 +90,11 @@ func (d *Dialer) dial(ctx context.Context, remote netip.AddrPort) (*Conn, error)
 func (d *Dialer) key(remote netip.AddrPort) (flowKey, error) {
 	a := &d.Stack.addrs
 	key := flowKey{remote: ippkt.FromNetip(remote.Addr()), rport: remote.Port()}
-	if !remote.Addr().IsValid() || remote.Port() == 0 || remote.Addr().Zone() != "" || !a.validPeer(key.remote) {
+	switch {
+	case !remote.Addr().IsValid(), remote.Addr().IsUnspecified(), remote.Port() == 0:
 		return key, syscall.EADDRNOTAVAIL
+	case remote.Addr().Zone() != "", !a.validPeer(key.remote):
+		return key, syscall.ENETUNREACH
 	}
 	local, port, err := localPart(d.LocalAddr)
 	if err != nil {
@@ -185,6 +188,9 @@ func (c *Conn) connect(ctx context.Context) error {
 	c.lock()
 	defer c.unlock()
 	c.flushSelf()
+	if c.s.closing.Load() { // else Close has seen c in the table
+		return c.failDial(net.ErrClosed)
+	}
 	for {
 		switch st := c.t.State(); {
 		case c.err != nil:

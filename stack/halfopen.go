@@ -29,7 +29,6 @@ func (q *queue) passive(sh *shard, hash uint32, key *flowKey, now tcb.Time, seg 
 	if reuse && iss.Less(above) {
 		iss = above // 6191-05
 	}
-	cfg := q.config(&l.options, key.remote.Is4())
 	sh.mu.Lock()
 	if _, ok := sh.find(key, hash); ok {
 		sh.mu.Unlock()
@@ -39,7 +38,7 @@ func (q *queue) passive(sh *shard, hash uint32, key *flowKey, now tcb.Time, seg 
 	e := sh.entries.at(id)
 	e.kind, e.ref = kindHalfOpen, sh.halfOpens.take()
 	r := sh.halfOpens.at(e.ref)
-	r.ho, r.l, r.q = tcb.Passive(now, &cfg, seg, iss, offset), l, q
+	r.ho, r.l, r.q = tcb.Passive(now, l.config(q, key.remote), seg, iss, offset), l, q
 	l.halfOpen.Add(1)
 	q.answerHalfOpen(sh, id, q.sc, now)
 	sh.mu.Unlock()
@@ -103,10 +102,9 @@ func (q *queue) accept(sh *shard, id uint32, now tcb.Time, seg *tcpseg.Segment) 
 	e := sh.entries.at(id)
 	r := sh.halfOpens.at(e.ref)
 	l := r.l
-	cfg := q.config(&l.options, e.key.remote.Is4())
 	c := q.s.newConn(q, &e.key)
 	c.lock() // nobody else knows c yet: no order is broken
-	c.t = tcb.Accept(c.at(now), &cfg, r.ho.Handshake())
+	c.t = tcb.Accept(c.at(now), l.config(r.q, e.key.remote), r.ho.Handshake())
 	q.s.freeHalfOpen(sh, e)
 	sh.setConn(id, c)
 	sh.mu.Unlock()

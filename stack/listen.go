@@ -64,6 +64,9 @@ func (lc *ListenConfig) listen(network, address string) (*Listener, error) {
 	if err := l.bind(network, address); err != nil {
 		return nil, err
 	}
+	for _, q := range s.queues {
+		l.configs = append(l.configs, [2]tcb.Config{q.config(&l.options, true), q.config(&l.options, false)})
+	}
 	if err := s.listeners.add(l); err != nil {
 		return nil, err
 	}
@@ -141,6 +144,8 @@ type Listener struct {
 	port       uint16
 	any4, any6 bool // all our addresses of the family
 
+	configs [][2]tcb.Config // by queue, for IPv4 and IPv6; never changed
+
 	halfOpen atomic.Int32 // records in the table
 	waiting  atomic.Int32 // accepted by the stack, not yet by the user
 	closed   atomic.Bool
@@ -159,6 +164,14 @@ func (l *Listener) listens(a ippkt.Addr) bool {
 		return l.any4 || l.addr == a
 	}
 	return l.any6 || l.addr == a
+}
+
+// config returns what connections from a remote that come in on q are made with.
+func (l *Listener) config(q *queue, remote ippkt.Addr) *tcb.Config {
+	if remote.Is4() {
+		return &l.configs[q.index][0]
+	}
+	return &l.configs[q.index][1]
 }
 
 // wild reports whether l listens on more than one address.

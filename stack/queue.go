@@ -15,6 +15,7 @@ import (
 // queue is one packet queue with its reader.
 type queue struct {
 	s       *Stack
+	index   int // in Stack.queues
 	dev     link.Queue
 	link    link.Link
 	workers *workers
@@ -24,7 +25,7 @@ type queue struct {
 }
 
 func newQueue(s *Stack, l link.Link, dev link.Queue) *queue {
-	q := &queue{s: s, dev: dev, link: l, workers: &workers{s: s}}
+	q := &queue{s: s, index: len(s.queues), dev: dev, link: l, workers: &workers{s: s}}
 	q.sc = newScratch()
 	q.sc.reader = q
 	return q
