@@ -347,11 +347,11 @@ func (a *app) ending() {
 		if !a.readDone {
 			a.stop()
 		}
-		a.closedWrite, a.closed = true, true
+		a.closedWrite, a.closed, c.watch.closing = true, true, true
 		c.happened(c.tcb.Close(now))
 	case a.End == CloseFirst && done && !a.closedWrite:
 		c.note("closes its side")
-		a.closedWrite = true
+		a.closedWrite, c.watch.closing = true, true
 		c.tcb.CloseWrite(now)
 		c.noteState()
 	}

@@ -229,6 +229,18 @@ func (c *Conn) release() {
 	c.tcb.Release()
 }
 
+// forsaken reports whether the connection waits in vain, and rightly so: the peer has
+// aborted, its RST was lost, and nothing is outstanding that would find it out. Only
+// keep-alive ends such a connection.
+func (c *Conn) forsaken() bool {
+	o := c.other()
+	if c.gone || o == nil || !o.gone || o.inTimeWait || c.end.KeepAlive || !c.flow.peer.links[c.host].lossy() {
+		return false
+	}
+	c.tcb.Snapshot(&c.snap)
+	return o.tcb.Err() != nil && c.snap.InFlight == 0 && c.snap.SndQueued == 0
+}
+
 // describe tells where a connection and its application stand.
 func (c *Conn) describe() string {
 	c.tcb.Snapshot(&c.snap)
@@ -239,6 +251,12 @@ func (c *Conn) describe() string {
 
 // atEnd checks how the connection ended.
 func (c *Conn) atEnd() {
+	if c.forsaken() {
+		c.gone = true
+		delete(c.host.conns, c.flow)
+		c.release()
+		return
+	}
 	if !c.released {
 		detail := "nothing is left to happen: " + c.describe()
 		if o := c.other(); o != nil {

@@ -17,23 +17,25 @@ type watch struct {
 	synFlags tcpseg.Flags
 	opened   bool // the peer's SYN was seen
 
-	ourMSS, peerMSS     int
-	ourScale, peerScale uint8
-	weScale, peerScales bool
-	weStamp, peerStamps bool
-	weSACK, peerSACKs   bool
-	acked               tcpseg.Seq // latest ACK sent
-	edge                tcpseg.Seq // furthest right edge promised on the wire
-	peerAck             tcpseg.Seq // latest ACK received
-	peerEdge            tcpseg.Seq // furthest right edge the peer has promised us
-	arrived             tcpseg.Seq // end of the furthest octet that came in
-	nxt                 tcpseg.Seq // end of the furthest octet sent
-	segsIn, acksOut     int        // real segments in, and ACKs without data out that owe themselves to them
-	last                tcb.Snapshot
-	lastState           tcb.State
-	period              Time // the virtual millisecond that is counted
-	periodOut, periodIn int
-	duplicates          int // ACKs of una since recovery began, or since una moved
+	ourMSS, peerMSS      int
+	ourScale, peerScale  uint8
+	weScale, peerScales  bool
+	weStamp, peerStamps  bool
+	weSACK, peerSACKs    bool
+	acked                tcpseg.Seq // latest ACK sent
+	edge                 tcpseg.Seq // furthest right edge promised on the wire
+	peerAck              tcpseg.Seq // latest ACK received
+	peerEdge             tcpseg.Seq // furthest right edge the peer has promised us
+	arrived              tcpseg.Seq // end of the furthest octet that came in
+	nxt                  tcpseg.Seq // end of the furthest octet sent
+	segsIn, acksOut      int        // real segments in, and ACKs without data out that owe themselves to them
+	last                 tcb.Snapshot
+	lastState            tcb.State
+	period               Time // the virtual millisecond that is counted
+	periodIn, periodBare int  // real segments that came, and ACKs and the like that went
+	periodAgain          int  // octets that were sent again
+	closing              bool // the application has closed its side
+	duplicates           int  // ACKs of una since recovery began, or since una moved
 }
 
 // scaled returns the shift counts in force, ours and the peer's.
@@ -272,18 +274,25 @@ func (w *watch) sentBareACK(o *tcb.Out) {
 // roll begins a new virtual millisecond.
 func (w *watch) roll(now Time) {
 	if p := now / Millisecond; p != w.period {
-		w.period, w.periodOut, w.periodIn = p, 0, 0
+		w.period, w.periodIn, w.periodBare, w.periodAgain = p, 0, 0, 0
 	}
 }
 
 // count bounds what is sent in a virtual millisecond besides new data.
 func (w *watch) count(now Time, o *tcb.Out, s *tcb.Snapshot) {
 	w.roll(now)
-	if o.Cause != tcb.CauseData && o.Cause != tcb.CauseWindowUpdate {
-		w.periodOut++
+	n := o.PayloadLen()
+	switch {
+	case n == 0 && o.Cause != tcb.CauseWindowUpdate:
+		w.periodBare++
+	case n > 0 && o.Cause != tcb.CauseData:
+		w.periodAgain += n
 	}
-	if w.periodOut > 64+4*w.periodIn+s.Cwnd/max(s.MSS, 1)*2 {
-		w.fail("no busy loop", "%d segments without new data in a millisecond, last %v %v", w.periodOut, o.Cause, o.Header)
+	if w.periodBare > 16+4*w.periodIn {
+		w.fail("no busy loop", "%d segments without data in a millisecond, last %v %v", w.periodBare, o.Cause, o.Header)
+	}
+	if w.periodAgain > 2*s.Cwnd+(16+4*w.periodIn)*max(s.MSS, 1) {
+		w.fail("no busy loop", "%d octets sent again in a millisecond, last %v %v", w.periodAgain, o.Cause, o.Header)
 	}
 }
 
@@ -346,7 +355,8 @@ func (w *watch) numbers(s *tcb.Snapshot) {
 
 // timers: each is armed exactly when something waits for it.
 func (w *watch) timers(s *tcb.Snapshot, held tcb.Held) {
-	unsent := s.SndQueued > 0 && s.State != tcb.SynSent && s.State != tcb.SynReceived
+	finDue := w.closing && (s.State == tcb.Established || s.State == tcb.CloseWait)
+	unsent := (s.SndQueued > 0 || finDue) && s.State >= tcb.Established
 	if s.InFlight > 0 && s.Deadline == 0 {
 		w.fail("data in flight has a timer", "%+v", *s)
 	}

@@ -46,6 +46,9 @@ type link struct {
 	lastAt   Time // latest arrival of a packet in order
 }
 
+// lossy reports whether packets may vanish.
+func (l *link) lossy() bool { return l.Loss > 0 || l.Corrupt > 0 || l.Rate > 0 || l.Until != 0 }
+
 // send puts a packet on the wire and returns what becomes of it.
 func (l *link) send(p packet) (fate string) {
 	s := l.sim
