@@ -46,8 +46,10 @@ func makeCycle() []byte {
 // Bytes fills p with the octets of the sequence of /_/bytes from offset off, which must not be
 // negative. SHA-256 of its first octets:
 //
-//	1 MiB (1048576)     d36fef68f4cdd6a1bd95aef9cb5f0b4a4bd72ac2b3ab5a1d5ba0dc4e0a45bd2b
-//	1 GiB (1073741824)  see the test
+//	13 octets            402387c3198674ec4821c567708bc2a5e99e142b16ca24f3eb40f9c7b5c78ef5
+//	1 MiB (1048576)      745a61217910af6538d6c942280e69221b6c78e7cec2f28d9ec70da5b3d59b10
+//	64 MiB (67108864)    3fecf1d45d19124a5cd961aee00677e65c232181d2034330b8273c47d79029c1
+//	1 GiB (1073741824)   38dff4d077cb28520a92d99d984c34c164a2d0fade45cf5181c76664b92a29d3
 func Bytes(off int64, p []byte) {
 	for len(p) > 0 {
 		n := copy(p, cycle[off%Period:])

@@ -113,6 +113,6 @@ func object(w http.ResponseWriter, r *http.Request) {
 func tile(i, n int64) string {
 	hue := strconv.FormatInt(i*360/n, 10)
 	return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64">` +
-		`<path fill="hsl(` + hue + ` 62% 46%)" d="M0 0h64v64H0z"/>` +
-		`<text x="32" y="37" fill="#fff" text-anchor="middle">` + strconv.FormatInt(i, 10) + `</text></svg>`
+		`<path fill="oklch(.56 .13 ` + hue + `)" d="M0 0h64v64H0z"/>` +
+		`<text x="32" y="37" fill="#fff" font-family="sans-serif" text-anchor="middle">` + strconv.FormatInt(i, 10) + `</text></svg>`
 }

@@ -14,10 +14,10 @@ $('form').onsubmit = e => {
 
 const entries = () => performance.getEntriesByType('resource')
   .filter(e => /^\/_\/objects\/\d+\/\d+$/.test(new URL(e.name).pathname))
-  .sort((a, b) => a.startTime - b.startTime || a.requestStart - b.requestStart);
+  .sort((a, b) => a.requestStart - b.requestStart || a.startTime - b.startTime);
 
 function facts(list) {
-  const start = list[0].startTime, end = Math.max(...list.map(e => e.responseEnd));
+  const start = Math.min(...list.map(e => e.startTime)), end = Math.max(...list.map(e => e.responseEnd));
   const bytes = list.reduce((n, e) => n + (e.transferSize || e.encodedBodySize), 0);
   const opened = list.filter(e => e.connectEnd > e.connectStart).length;
   const failed = tiles.filter(t => t.complete && !t.naturalWidth).length;
@@ -48,7 +48,7 @@ function waterfall(list) {
   canvas.style.cssText = `width:${width}px;height:${height}px;display:block;margin-top:1rem`;
   const g = canvas.getContext('2d');
   g.scale(scale, scale);
-  const start = list[0].startTime, span = Math.max(...list.map(e => e.responseEnd)) - start || 1;
+  const start = Math.min(...list.map(e => e.startTime)), span = Math.max(...list.map(e => e.responseEnd)) - start || 1;
   const x = t => (t - start) / span * (width - 4) + 2;
   g.font = '12px monospace';
   g.fillStyle = colour('--soft');

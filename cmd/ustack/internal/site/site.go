@@ -42,12 +42,10 @@ type Config struct {
 
 // Handler returns the site. The error says why Root cannot be opened.
 func Handler(c Config) (http.Handler, error) {
-	files, err := fileHandler(c.Root)
-	if err != nil {
+	mux := http.NewServeMux()
+	if err := registerFiles(mux, &c); err != nil {
 		return nil, err
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/", files)
 	if c.Builtin {
 		register(mux, &c)
 	}
@@ -69,23 +67,26 @@ func register(mux *http.ServeMux, c *Config) {
 	handle("/_/objects/{n}", objectsPage, http.MethodGet)
 	handle("/_/objects/{n}/{i}", object, http.MethodGet)
 	handle("/_/writes/{spec}", writes, http.MethodGet)
-	handle("/_/wire", wireFacts(c.Engine), http.MethodGet)
+	handle("/_/wire", wire(c), http.MethodGet)
 }
 
-func fileHandler(root string) (http.Handler, error) {
-	if root == "" {
-		sub, err := fs.Sub(assets, "assets")
+func registerFiles(mux *http.ServeMux, c *Config) error {
+	if c.Root != "" {
+		root, err := os.OpenRoot(c.Root)
 		if err != nil {
-			return nil, err
+			return fmt.Errorf("files to serve: %w", err)
 		}
-		// A reload must show the whole exchange on the wire again.
-		return allow(noStore(http.FileServerFS(sub).ServeHTTP), http.MethodGet), nil
+		mux.Handle("/", allow(http.FileServerFS(root.FS()), http.MethodGet))
+		return nil
 	}
-	r, err := os.OpenRoot(root)
+	demo, err := fs.Sub(assets, "assets")
 	if err != nil {
-		return nil, fmt.Errorf("files to serve: %w", err)
+		return err
 	}
-	return allow(http.FileServerFS(r.FS()), http.MethodGet), nil
+	// Nothing is cached, so that a reload shows the whole exchange on the wire again.
+	mux.Handle("/", allow(noStore(http.FileServerFS(demo).ServeHTTP), http.MethodGet))
+	mux.Handle("/{$}", allow(noStore(indexPage(c)), http.MethodGet))
+	return nil
 }
 
 const anyMethod = "*"

@@ -2,7 +2,9 @@ package site
 
 import (
 	"context"
+	_ "embed"
 	"encoding/json"
+	"html/template"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -45,16 +47,39 @@ type Facts struct {
 	Request    int64 `json:"request,omitempty"`
 }
 
-func wireFacts(engine string) http.HandlerFunc {
+// factsOf says what is known of the request's connection.
+func (c *Config) factsOf(r *http.Request) Facts {
+	f := Facts{Engine: c.Engine, Client: r.RemoteAddr, Proto: r.Proto}
+	if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		f.Server = a.String()
+	}
+	if k, ok := r.Context().Value(connKey{}).(*connFacts); ok {
+		f.Connection, f.Request = k.number, k.requests.Load()
+	}
+	return f
+}
+
+func wire(c *Config) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		f := Facts{Engine: engine, Client: r.RemoteAddr, Proto: r.Proto}
-		if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
-			f.Server = a.String()
-		}
-		if c, ok := r.Context().Value(connKey{}).(*connFacts); ok {
-			f.Connection, f.Request = c.number, c.requests.Load()
-		}
 		w.Header().Set("Content-Type", "application/json")
-		json.NewEncoder(w).Encode(f)
+		json.NewEncoder(w).Encode(c.factsOf(r))
+	}
+}
+
+var (
+	//go:embed index.html
+	indexHTML     string
+	indexTemplate = template.Must(template.New("index").Parse(indexHTML))
+)
+
+// indexPage serves the demo site's first page. It brings the facts of the very request that
+// fetched it: another request might travel on another connection.
+func indexPage(c *Config) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		indexTemplate.Execute(w, struct {
+			Builtin bool
+			Facts   Facts
+		}{c.Builtin, c.factsOf(r)})
 	}
 }

@@ -23,23 +23,25 @@ const INITIAL_WINDOW = 10;
 
 // Every step: direction (out, in, pause), time, what stands on the arrow, headline, explanation.
 function story(nav, facts) {
-  const server = facts?.engine || 'the server';
-  const fresh = nav.connectEnd > nav.connectStart;
+  const server = facts.engine || 'the server';
+  const fresh = nav.connectEnd > nav.connectStart || facts.request === 1;
   const size = nav.transferSize || nav.encodedBodySize;
   const segments = Math.max(1, Math.ceil(size / MSS));
   const steps = [];
   const step = (way, at, label, head, text, more = {}) => steps.push({ way, at, label, head, text, ...more });
 
   if (fresh) {
-    step('out', nav.connectStart, 'SYN', 'Shall we talk?',
+    const measured = nav.connectEnd > nav.connectStart;
+    step('out', measured ? nav.connectStart : null, 'SYN', 'Shall we talk?',
       'A segment without data: the browser’s side picks a random first sequence number and offers its options: the largest segment it takes, window scaling, selective ACKs, timestamps.');
     step('in', null, 'SYN, ACK', 'Yes, and these are mine.',
       `It acknowledges the SYN and brings ${server}’s own first sequence number and options. Only what both sides offered is used from now on.`);
-    step('out', nav.connectEnd, 'ACK', 'Connected.',
-      `Your browser measured ${ms(nav.connectEnd - nav.connectStart)} for this: one round trip and the time to answer.`);
+    step('out', measured ? nav.connectEnd : null, 'ACK', 'Connected.', measured
+      ? `Your browser measured ${ms(nav.connectEnd - nav.connectStart)} for this: one round trip and the time to answer.`
+      : 'Your browser did this ahead of time, while you were still typing or choosing: it guessed that you would come, so the handshake cost you nothing.');
   } else {
     step('pause', nav.requestStart, 'already open', 'No handshake this time.',
-      'The browser still had a connection to this address and used it again. That saved a whole round trip. Close the tab for a minute, come back, and you will see the handshake.', { quiet: true });
+      'The browser still had a connection to this address and used it again. That saved a whole round trip. Leave it alone for a minute, reload, and you will see the handshake.', { quiet: true });
   }
   step('out', nav.requestStart, 'GET / HTTP/1.1', 'The request.',
     'One segment: its data is the request line and the headers; its ACK field repeats what has been received so far. Every segment after the SYN does.');
@@ -81,7 +83,7 @@ function arrow(step) {
     svg.append(draw('line', { x1, y1: y, x2, y2: y + 20, stroke: 'currentColor', 'stroke-width': 2, 'vector-effect': 'non-scaling-stroke', ...extra }));
   };
   if (step.quiet) {
-    svg.append(draw('line', { x1: 6, y1: 46, x2: 94, y2: 46, stroke: 'currentColor', 'stroke-width': 2, 'stroke-dasharray': '2 6', 'vector-effect': 'non-scaling-stroke' }));
+    svg.append(draw('line', { x1: 4, y1: 37, x2: 96, y2: 37, stroke: 'currentColor', 'stroke-width': 2, 'stroke-dasharray': '2 6', 'vector-effect': 'non-scaling-stroke' }));
     return [svg];
   }
   const dash = step.later ? { 'stroke-dasharray': '6 5' } : {};
@@ -95,14 +97,14 @@ function arrow(step) {
 
 function tell(nav, facts) {
   const { steps, fresh, size, segments } = story(nav, facts);
-  const start = fresh ? nav.connectStart : nav.requestStart;
+  const start = nav.connectEnd > nav.connectStart ? nav.connectStart : nav.requestStart;
   const from = { out: 'browser to server', in: 'server to browser', pause: '' };
   $('ladder').replaceChildren(...steps.map(s => make('li', {},
     make('time', {}, s.later ? 'later' : s.at === null ? '' : '+' + ms(s.at - start)),
-    make('div', { class: 'rail' }, ...arrow(s), make('span', { class: s.way, title: from[s.way] }, s.label)),
+    make('div', { class: 'rail' }, ...arrow(s), make('span', { class: s.quiet ? s.way + ' mid' : s.way, title: from[s.way] }, s.label)),
     make('div', { class: 'say' }, make('b', {}, s.head), make('p', {}, s.text)))));
-  $('summary').textContent = `${octets(size)} in ${segments} segment${segments > 1 ? 's' : ''}, ${ms(nav.responseEnd - start)} from ${fresh ? 'the SYN' : 'the request'} to the last octet. Times are your browser’s own; where it has none, the order is what TCP prescribes.`;
-  if (facts?.engine) $('server-end').textContent = facts.engine;
+  $('summary').textContent = `${octets(size)} in ${segments} segment${segments > 1 ? 's' : ''}, ${ms(nav.responseEnd - start)} from ${start < nav.requestStart && nav.connectEnd > nav.connectStart ? 'the SYN' : 'the request'} to the last octet. Times are your browser’s own; where it has none, the order is what TCP prescribes.`;
+  if (facts.engine) $('server-end').textContent = facts.engine;
 
   const parts = [
     ['c-connect', 'connect', nav.connectEnd - nav.connectStart],
@@ -114,12 +116,12 @@ function tell(nav, facts) {
   $('key').replaceChildren(...parts.map(([cls, name, t]) => make('li', {}, make('i', { class: cls }), `${name} `, make('span', { class: 'mono num' }, ms(t)))));
 }
 
-function showFacts(facts, nav) {
-  const rows = facts ? [
+function showFacts(facts) {
+  const rows = [
     ['you are', facts.client], ['the server is', facts.server || location.host],
-    ['connection', facts.connection ? 'no. ' + facts.connection : ''], ['this request on it', facts.request ? 'no. ' + facts.request : ''],
+    ['connection', facts.connection ? 'no. ' + facts.connection : ''], ['this page was request', facts.request ? `no. ${facts.request} on it` : ''],
     ['TCP by', facts.engine], ['HTTP', facts.proto],
-  ] : [['the server is', location.host], ['HTTP', nav.nextHopProtocol]];
+  ];
   $('facts').replaceChildren(...rows.filter(r => r[1]).map(([k, v]) => make('li', {}, make('span', {}, k), make('b', {}, v))));
 }
 
@@ -137,7 +139,7 @@ function axes(svg, t, y, yText) {
 async function receive(url, piece) {
   const start = performance.now();
   const r = await fetch(url, { cache: 'no-store' });
-  if (!r.ok) throw new Error(r.status === 404 ? 'the endpoints are switched off on this server' : (await r.text()).trim());
+  if (!r.ok) throw new Error((await r.text()).trim());
   let sum = 0;
   for (const reader = r.body.getReader(); ;) {
     const { done, value } = await reader.read();
@@ -153,7 +155,7 @@ function drawCurve(points, size) {
   let d = `M${x(0)} ${y(0)}`;
   points.forEach(([pt, pn], i) => { if (i % every === 0 || i === points.length - 1) d += `H${x(pt).toFixed(1)}V${y(pn).toFixed(1)}`; });
   $('dl-chart').append(draw('path', { d: `${d}V${y(0)}Z`, class: 'area' }), draw('path', { d, class: 'curve' }));
-  $('dl-out').textContent = `${octets(n)} in ${ms(t)}: ${(n * 8 / t / 1e6).toFixed(2)} Gbit/s, ${points.length} pieces`;
+  $('dl-out').textContent = `${octets(n)} in ${ms(t)}: ${(n * 8 / t / 1e6).toFixed(2)} Gbit/s, read in ${points.length} piece${points.length > 1 ? 's' : ''}`;
 }
 
 async function busy(button, out, work) {
@@ -201,20 +203,16 @@ function endpoints() {
   }
 }
 
-async function main() {
+function main() {
+  const facts = JSON.parse($('served').textContent);
+  const nav = performance.getEntriesByType('navigation')[0];
+  showFacts(facts);
+  tell(nav, facts);
+  if (!$('ends')) return; // the endpoints are switched off
   paperRounds();
   endpoints();
   $('dl-go').onclick = download;
   $('wr-go').onclick = smallWrites;
-  let facts = null;
-  try {
-    const r = await fetch('/_/wire', { cache: 'no-store' });
-    if (r.ok) facts = await r.json();
-  } catch { /* the server is gone: the page still tells its own story */ }
-  const nav = performance.getEntriesByType('navigation')[0];
-  showFacts(facts, nav);
-  tell(nav, facts);
-  if (facts) await download().then(smallWrites);
 }
 
 // After the load event, when the entry of the page itself is complete.
