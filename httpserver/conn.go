@@ -53,6 +53,7 @@ type conn struct {
 	partial     []byte    // the start of a head that is not complete, and was taken off the source
 	checked     int       // how much of partial checkPartial has seen
 	blank       int       // empty lines before the request
+	blankCR     bool      // the CR of one more was read
 	headStart   time.Time // when partial began
 	requests    int
 	active      bool // last state told was StateActive
@@ -302,7 +303,7 @@ func (c *conn) peek() (a, b []byte, err error) {
 // discards. Otherwise what is there of it is taken off the source, so that the source never fills up with it.
 func (c *conn) nextHead() ([]byte, error) {
 	for {
-		a, b, err := c.peek()
+		a, _, err := c.peek()
 		if len(a) == 0 {
 			if err == io.EOF && len(c.partial) > 0 {
 				err = errTruncated
@@ -310,14 +311,9 @@ func (c *conn) nextHead() ([]byte, error) {
 			return nil, err
 		}
 		if len(c.partial) == 0 {
-			skipped, perr := c.skipBlank(a, b)
-			if perr != nil {
+			if skipped, perr := c.skipBlank(a); perr != nil {
 				return nil, perr
-			}
-			if skipped < 0 {
-				return nil, nil
-			}
-			if skipped > 0 {
+			} else if skipped {
 				continue
 			}
 			if n := headEnd(a, 0); n > 0 && n <= c.srv.maxHeader() {
@@ -333,23 +329,25 @@ func (c *conn) nextHead() ([]byte, error) {
 	}
 }
 
-// skipBlank discards an empty line before the request line (RFC 9112, 2.2) and returns its length; -1 if the line is
-// not complete.
-func (c *conn) skipBlank(a, b []byte) (int, *protocolError) {
-	if a[0] != '\r' {
-		return 0, nil
-	}
+// skipBlank discards what a begins with of an empty line before the request line (RFC 9112, 2.2), and reports whether
+// there was any.
+func (c *conn) skipBlank(a []byte) (bool, *protocolError) {
 	switch {
-	case len(a) > 1:
-		b = a[1:]
-	case len(b) == 0:
-		return -1, nil
+	case c.blankCR:
+		if a[0] != '\n' {
+			return false, bad("carriage return without line feed")
+		}
+		c.blankCR = false
+	case a[0] == '\r':
+		if c.blank++; c.blank > maxBlankLines {
+			return false, bad("too many empty lines before the request")
+		}
+		c.blankCR = true
+	default:
+		return false, nil
 	}
-	if c.blank++; b[0] != '\n' || c.blank > maxBlankLines {
-		return 0, bad("malformed start of request")
-	}
-	c.src.Discard(2)
-	return 2, nil
+	c.src.Discard(1)
+	return true, nil
 }
 
 // carry takes the head's bytes in p over to partial and reports whether it is complete now.
