@@ -36,7 +36,7 @@ const (
 // Script is what the application at one end does. The zero value reads to the end and closes.
 type Script struct {
 	Write      int64 // octets to write
-	WriteChunk int   // largest single write [16 KiB]
+	WriteChunk int   // largest single write [16 KiB], at most 1 MiB
 	ReadChunk  int   // largest single read [16 KiB]
 	WritePause Time  // longest pause between two writes; 0: none
 	ReadPause  Time  // longest pause between two reads; 0: none
@@ -78,6 +78,7 @@ func newApp(c *Conn) app {
 	if a.WriteChunk == 0 {
 		a.WriteChunk = 16 << 10
 	}
+	a.WriteChunk = min(a.WriteChunk, period)
 	if a.ReadChunk == 0 {
 		a.ReadChunk = 16 << 10
 	}
@@ -225,6 +226,7 @@ func (a *app) atReadErr() {
 		c.note("reads %v after %d", err, a.read)
 	}
 	a.readDone = true
+	c.doneAt = c.host.sim.now
 }
 
 // writing writes until the queue is full, all is written, or a pause.

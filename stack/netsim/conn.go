@@ -25,6 +25,7 @@ type Conn struct {
 	inputs  int            // segments since the last flush
 
 	closed     bool // EventClosed came
+	doneAt     Time // when the application had read everything
 	inTimeWait bool
 	gone       bool // the host knows it no more
 	released   bool
@@ -241,6 +242,16 @@ func (c *Conn) forsaken() bool {
 	return o.tcb.Err() != nil && c.snap.InFlight == 0 && c.snap.SndQueued == 0
 }
 
+// undisturbed reports whether nothing gave reason to hold a segment for lost: the wires are
+// faithful, the hosts prompt and not short of memory, and no ACK is delayed beyond the smallest RTO.
+func (c *Conn) undisturbed() bool {
+	h, peer := c.host, c.flow.peer
+	o := c.other()
+	return h.links[peer].faithful() && peer.links[h].faithful() &&
+		h.Slack <= Millisecond && peer.Slack <= Millisecond && peer.Budget == 0 && h.Budget == 0 &&
+		c.end.MinRTO == 0 && o != nil && o.end.DelayedACK <= 0 && o.app.End <= CloseLast
+}
+
 // describe tells where a connection and its application stand.
 func (c *Conn) describe() string {
 	c.tcb.Snapshot(&c.snap)
@@ -264,6 +275,9 @@ func (c *Conn) atEnd() {
 		}
 		c.fail("every connection ends or times out", "%s", detail)
 		return
+	}
+	if c.watch.resent > 0 && c.undisturbed() {
+		c.fail("nothing is sent again on a clean wire", "%d segments were", c.watch.resent)
 	}
 	if !c.end.Orderly {
 		return

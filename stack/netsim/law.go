@@ -12,30 +12,38 @@ type watch struct {
 	fail func(law, format string, args ...any)
 	mtu  int
 
-	iss, irs tcpseg.Seq
-	started  bool // a SYN was sent
-	synFlags tcpseg.Flags
-	opened   bool // the peer's SYN was seen
+	// The handshake: our SYN and the peer's.
+	iss, irs            tcpseg.Seq
+	started, opened     bool // our SYN was sent, the peer's was seen
+	synFlags            tcpseg.Flags
+	ourMSS, peerMSS     int
+	weScale, peerScales bool
+	ourScale, peerScale uint8
+	weStamp, peerStamps bool
+	weSACK, peerSACKs   bool
 
-	ourMSS, peerMSS      int
-	ourScale, peerScale  uint8
-	weScale, peerScales  bool
-	weStamp, peerStamps  bool
-	weSACK, peerSACKs    bool
-	acked                tcpseg.Seq // latest ACK sent
-	edge                 tcpseg.Seq // furthest right edge promised on the wire
-	peerAck              tcpseg.Seq // latest ACK received
-	peerEdge             tcpseg.Seq // furthest right edge the peer has promised us
-	arrived              tcpseg.Seq // end of the furthest octet that came in
-	nxt                  tcpseg.Seq // end of the furthest octet sent
-	segsIn, acksOut      int        // real segments in, and ACKs without data out that owe themselves to them
-	last                 tcb.Snapshot
-	lastState            tcb.State
-	period               Time // the virtual millisecond that is counted
-	periodIn, periodBare int  // real segments that came, and ACKs and the like that went
-	periodAgain          int  // octets that were sent again
-	closing              bool // the application has closed its side
-	duplicates           int  // ACKs of una since recovery began, or since una moved
+	// What we sent.
+	nxt     tcpseg.Seq // end of the furthest octet
+	acked   tcpseg.Seq // latest ACK
+	edge    tcpseg.Seq // furthest right edge promised
+	acksOut int        // ACKs without data that owe themselves to segments that came
+	resent  int        // segments sent again because they were held for lost
+
+	// What came in.
+	arrived    tcpseg.Seq // end of the furthest octet
+	peerAck    tcpseg.Seq // latest ACK
+	peerEdge   tcpseg.Seq // furthest right edge the peer has promised
+	segsIn     int        // real segments
+	duplicates int        // ACKs of una since recovery began, or since una moved
+
+	closing   bool // the application has closed its side
+	last      tcb.Snapshot
+	lastState tcb.State
+
+	// What passes in one virtual millisecond.
+	period               Time
+	periodIn, periodBare int // real segments in, and segments without data out
+	periodAgain          int // octets sent again
 }
 
 // scaled returns the shift counts in force, ours and the peer's.
@@ -211,8 +219,11 @@ func (w *watch) sentData(o *tcb.Out, s *tcb.Snapshot) {
 	}
 	fresh := w.nxt.Less(end)
 	edge := w.peerEdge
-	if o.Cause == tcb.CauseProbe {
-		edge++
+	if o.Cause == tcb.CauseProbe || n == 0 && edge == o.Seq {
+		edge++ // a probe is one octet, or the FIN
+	}
+	if again := o.Cause == tcb.CauseRTO || o.Cause == tcb.CauseFastRetransmit; again {
+		w.resent++
 	}
 	if fresh && edge.Less(end) {
 		w.fail("nothing is sent beyond the peer's window", "%v to %d, edge %d, cause %v", o.Header, end, w.peerEdge, o.Cause)

@@ -8,7 +8,7 @@ import (
 
 // period is the length of the sequence that all streams are cut from: a prime,
 // so that no window, block or segment size is a multiple of it.
-const period = 262_139
+const period = 1_048_573
 
 // sequence stands twice, so that up to a period may be taken at any offset.
 var (

@@ -49,6 +49,11 @@ type link struct {
 // lossy reports whether packets may vanish.
 func (l *link) lossy() bool { return l.Loss > 0 || l.Corrupt > 0 || l.Rate > 0 || l.Until != 0 }
 
+// faithful reports whether every packet arrives soon, once and in order.
+func (l *link) faithful() bool {
+	return !l.lossy() && l.Reorder == 0 && l.Duplicate == 0 && l.Jitter == 0
+}
+
 // send puts a packet on the wire and returns what becomes of it.
 func (l *link) send(p packet) (fate string) {
 	s := l.sim
