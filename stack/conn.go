@@ -40,6 +40,7 @@ type Conn struct {
 	news     tcb.Events // of the TCB, not acted upon yet
 	level    int32      // memory pressure as told to the TCB
 	touched  bool       // on the list of a queue's turn
+	opened   bool       // the handshake was completed once
 	dead     bool       // out of the table: the TCB serves only reads
 	closed   bool       // by its user
 	rdShut   bool       // CloseRead: what arrives is thrown away
@@ -163,6 +164,7 @@ func (c *Conn) expire(sc *scratch) {
 func (c *Conn) respond(sc *scratch) {
 	news := c.news
 	c.news = 0
+	c.opened = c.opened || news&tcb.EventConnected != 0
 	if news&tcb.EventReadable != 0 && c.rdShut && !c.dead {
 		c.throwAway()
 	}

@@ -192,15 +192,15 @@ func (c *Conn) connect(ctx context.Context) error {
 		return c.failDial(net.ErrClosed)
 	}
 	for {
-		switch st := c.t.State(); {
+		switch {
+		case c.opened: // what has become of it since is for Read to tell
+			return nil
 		case c.err != nil:
 			return c.failDial(c.err)
 		case c.t.Err() != nil:
 			return c.failDial(c.t.Err())
 		case c.dead:
 			return c.failDial(tcb.ErrReset)
-		case st != tcb.SynSent && st != tcb.SynReceived:
-			return nil
 		case ctx.Err() != nil:
 			return c.failDial(ctxError(ctx.Err()))
 		}

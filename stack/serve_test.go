@@ -150,6 +150,7 @@ func TestOnReadableStates(t *testing.T) {
 		})
 		synctest.Wait()
 		time.Sleep(2 * time.Millisecond)
+		synctest.Wait()
 		if calls.Load() != 1 || got.String() != "early" {
 			t.Fatalf("data that was there: %d calls, got %q", calls.Load(), got.String())
 		}
@@ -161,15 +162,18 @@ func TestOnReadableStates(t *testing.T) {
 			synctest.Wait()
 		}
 		time.Sleep(3 * time.Millisecond)
+		synctest.Wait()
 		if calls.Load() != 3 || got.String() != "early12222222222" {
 			t.Errorf("%d calls, got %q", calls.Load(), got.String())
 		}
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if calls.Load() != 3 {
 			t.Errorf("%d calls without news", calls.Load()-3)
 		}
 		a.CloseWrite()
 		time.Sleep(3 * time.Millisecond)
+		synctest.Wait()
 		if calls.Load() != 4 || end != io.EOF {
 			t.Errorf("after FIN: %d calls, %v", calls.Load(), end)
 		}
