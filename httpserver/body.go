@@ -91,7 +91,7 @@ func (b *body) take(n int64) {
 		return
 	}
 	if b.left -= n; b.left == 0 && b.err == nil {
-		b.err = io.EOF
+		b.end()
 	}
 }
 
@@ -147,8 +147,15 @@ func (b *body) endChunks() error {
 	if fields != nil && !b.over {
 		b.x.req.Trailer = fields
 	}
-	b.err = io.EOF
+	b.end()
 	return io.EOF
+}
+
+func (b *body) end() {
+	b.err = io.EOF
+	if !b.over {
+		b.x.ctx.bodyDone()
+	}
 }
 
 // receive reads body bytes from the connection.

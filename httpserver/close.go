@@ -11,7 +11,7 @@ const (
 	lingerIdle  = 2 * time.Second  // of silence
 	lingerTotal = 10 * time.Second // in all
 	lingerBytes = 256 << 20        // discarded; then what still comes stays unread, and the window closes
-	maxLingers  = 4096             // connections of a server; then the oldest is closed
+	maxLingers  = 4096             // connections of a server; then the oldest, or the newest plain one, is closed
 )
 
 // shut ends the connection so that the client gets every byte that was written (RFC 9112, 9.6).
@@ -67,6 +67,10 @@ func (c *conn) linger() {
 // lingerBlocking is linger on the connection's own goroutine.
 func (c *conn) lingerBlocking() {
 	defer func() { c.close(c.reason) }()
+	defer c.srv.lingering.Add(-1)
+	if c.srv.lingering.Add(1) > maxLingers {
+		return
+	}
 	end := c.lingerStart.Add(lingerTotal)
 	for c.lingered < lingerBytes {
 		now := time.Now()
@@ -78,11 +82,10 @@ func (c *conn) lingerBlocking() {
 		if c.clearWoken() == wakeClose {
 			return
 		}
-		c.buffer.r = c.buffer.w
+		c.lingered += int64(len(c.buffer.take()))
 		if err := c.buffer.fill(); err != nil {
 			return
 		}
-		c.lingered += int64(c.buffer.w)
 	}
 }
 

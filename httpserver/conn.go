@@ -107,8 +107,12 @@ func (c *conn) own() {
 	ended := true
 	defer func() {
 		if ended {
-			c.abort()
-			c.release()
+			if c.phase == phaseServe {
+				c.abort()
+			}
+			for !c.release() {
+				c.work()
+			}
 		}
 	}()
 	for {
@@ -124,25 +128,23 @@ func (c *conn) own() {
 func (c *conn) loop() {
 	c.buffer = newBufSource(c.nc)
 	c.src = c.buffer
-	defer func() {
-		if c.phase != phaseOver {
-			c.abort()
+	defer func() { // also after runtime.Goexit in a handler
+		if c.phase == phaseLinger {
+			c.lingerBlocking()
 		}
+		c.abort()
 		c.buffer.release()
 	}()
 	for {
 		c.work()
 		if c.phase != phaseServe {
-			break
+			return
 		}
 		if !c.release() {
 			continue
 		}
 		c.buffer.fill()
 		c.acquire(false)
-	}
-	if c.phase == phaseLinger {
-		c.lingerBlocking()
 	}
 }
 

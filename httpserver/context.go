@@ -3,6 +3,7 @@ package httpserver
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,6 +17,8 @@ type requestContext struct {
 	finished bool
 	inner    context.Context // made by the first Done
 	cancel   context.CancelFunc
+
+	wanted, bodyRead, started atomic.Bool // of watchPlain
 }
 
 func (x *requestContext) Deadline() (time.Time, bool) { return x.parent.Deadline() }
@@ -28,7 +31,7 @@ func (x *requestContext) Done() <-chan struct{} {
 		if x.finished {
 			x.cancel()
 		} else {
-			x.c.watch(x.inner, x.cancel)
+			x.watch(x.inner, x.cancel)
 		}
 	}
 	return x.inner.Done()
@@ -82,11 +85,13 @@ func (c *conn) isDead() bool {
 }
 
 // watch calls cancel when the connection dies before ctx is done.
-func (c *conn) watch(ctx context.Context, cancel context.CancelFunc) {
-	if c.ev == nil {
+func (x *requestContext) watch(ctx context.Context, cancel context.CancelFunc) {
+	if x.c.ev == nil {
+		x.wanted.Store(true)
+		x.watchPlain(cancel)
 		return
 	}
-	dead := c.ev.Done()
+	dead := x.c.ev.Done()
 	go func() {
 		select {
 		case <-dead:
@@ -94,4 +99,26 @@ func (c *conn) watch(ctx context.Context, cancel context.CancelFunc) {
 		case <-ctx.Done():
 		}
 	}()
+}
+
+// watchPlain reads ahead on a connection that cannot tell that it is dead, as soon as the request's body is read and
+// Done was asked for. What is received first ends the watch: a pipelined request hides a reset behind it.
+func (x *requestContext) watchPlain(cancel context.CancelFunc) {
+	if x.wanted.Load() && x.bodyRead.Load() && x.started.CompareAndSwap(false, true) {
+		x.c.buffer.watch(cancel)
+	}
+}
+
+// bodyDone tells that nothing is left of the request to be read.
+func (x *requestContext) bodyDone() {
+	if x.c.ev != nil {
+		return
+	}
+	x.bodyRead.Store(true)
+	if x.wanted.Load() {
+		x.mu.Lock()
+		cancel := x.cancel
+		x.mu.Unlock()
+		x.watchPlain(cancel)
+	}
 }

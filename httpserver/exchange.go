@@ -62,6 +62,8 @@ func (x *exchange) prepare() {
 		b := &x.body
 		b.c, b.x, b.chunked, b.left, b.expect = c, x, x.chunked, x.length, x.expect
 		r.Body = b
+	} else {
+		x.ctx.bodyDone()
 	}
 	if x.chunked {
 		r.TransferEncoding = []string{"chunked"}
@@ -237,8 +239,10 @@ var generalOptions = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Reques
 func (c *conn) hijack() (net.Conn, *bufio.ReadWriter, error) {
 	var early []byte
 	if c.ev == nil {
-		early = bytes.Clone(c.buffer.buf[c.buffer.r:c.buffer.w])
-		c.buffer.r = c.buffer.w
+		c.buffer.unwatch()
+		early = c.buffer.take()
+	} else {
+		c.ev.OnReadable(nil)
 	}
 	c.setPhase(phaseOver)
 	c.nc.SetDeadline(time.Time{})

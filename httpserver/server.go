@@ -68,12 +68,13 @@ type Server struct {
 	// ConnState is told when a connection changes state.
 	ConnState func(net.Conn, http.ConnState)
 
-	once    sync.Once
-	started time.Time
-	twin    *http.Server // stands under http.ServerContextKey
-	closing atomic.Bool  // Shutdown or Close was called
-	done    chan struct{}
-	lastID  atomic.Uint64
+	once      sync.Once
+	started   time.Time
+	twin      *http.Server // stands under http.ServerContextKey
+	closing   atomic.Bool  // Shutdown or Close was called
+	done      chan struct{}
+	lastID    atomic.Uint64
+	lingering atomic.Int32 // plain connections that do
 
 	timeouts sync.Mutex // of the lists
 	heads    timeoutList

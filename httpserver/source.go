@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -12,7 +13,7 @@ import (
 type eventConn interface {
 	net.Conn
 	// OnReadable registers f, which a worker then calls whenever there is news (data, FIN, error), never concurrently
-	// with itself. f may block.
+	// with itself. f may block. Nil ends the calls.
 	OnReadable(f func())
 	source
 	// Done is closed when the connection is dead: reset, or timed out.
@@ -36,10 +37,14 @@ type source interface {
 
 // A bufSource makes a source of any connection, with a buffer.
 type bufSource struct {
-	nc   net.Conn
-	buf  []byte
-	r, w int // buf[r:w] is received and not discarded
-	err  error
+	nc net.Conn
+
+	mu       sync.Mutex
+	buf      []byte
+	r, w     int // buf[r:w] is received and not discarded
+	err      error
+	watching bool // a goroutine fills the empty buffer, so as to see a reset while a handler runs
+	watched  sync.Cond
 }
 
 const sourceSize = 4 << 10
@@ -47,18 +52,24 @@ const sourceSize = 4 << 10
 var sourcePool = sync.Pool{New: func() any { return new([sourceSize]byte) }}
 
 func newBufSource(nc net.Conn) *bufSource {
-	return &bufSource{nc: nc, buf: sourcePool.Get().(*[sourceSize]byte)[:]}
+	s := &bufSource{nc: nc, buf: sourcePool.Get().(*[sourceSize]byte)[:]}
+	s.watched.L = &s.mu
+	return s
 }
 
 // release gives the buffer back.
 func (s *bufSource) release() {
-	if s.buf != nil {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.buf != nil && !s.watching {
 		sourcePool.Put((*[sourceSize]byte)(s.buf))
 		s.buf, s.r, s.w = nil, 0, 0
 	}
 }
 
 func (s *bufSource) Peek() (a, b []byte, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.r == s.w {
 		return nil, nil, s.err
 	}
@@ -66,22 +77,29 @@ func (s *bufSource) Peek() (a, b []byte, err error) {
 }
 
 func (s *bufSource) Discard(n int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.r = min(s.r+n, s.w)
 	return nil
 }
 
+// take empties the buffer and returns a copy of what was in it.
+func (s *bufSource) take() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := bytes.Clone(s.buf[s.r:s.w])
+	s.r = s.w
+	return p
+}
+
 func (s *bufSource) Read(p []byte) (int, error) {
-	if s.r == s.w {
-		if len(p) >= len(s.buf) {
-			n, err := s.receive(p)
-			if n > 0 {
-				err = nil
-			}
-			return n, err
-		}
-		if err := s.fill(); err != nil {
-			return 0, err
-		}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.await(p); err != nil {
+		return 0, err
+	}
+	if s.r == s.w { // p is large: no detour through the buffer
+		return s.receive(p)
 	}
 	n := copy(p, s.buf[s.r:s.w])
 	s.r += n
@@ -90,25 +108,73 @@ func (s *bufSource) Read(p []byte) (int, error) {
 
 // fill blocks until the buffer, which is empty, holds at least one byte.
 func (s *bufSource) fill() error {
-	n, err := s.receive(s.buf)
-	s.r, s.w = 0, n
-	if n > 0 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.await(nil)
+}
+
+// await blocks until the buffer holds something, or until it is clear that the caller's own p is the better place.
+func (s *bufSource) await(p []byte) error {
+	for s.watching {
+		s.watched.Wait()
+	}
+	if s.r < s.w || len(p) >= len(s.buf) {
 		return nil
 	}
+	n, err := s.receive(s.buf)
+	s.r, s.w = 0, n
 	return err
 }
 
-// receive reads from the connection. Errors but a passed deadline are final.
+// receive reads from the connection at least one byte, or an error. Errors but a passed deadline are final. It lets go
+// of the lock for that time; nobody else uses the buffer, which is empty.
 func (s *bufSource) receive(p []byte) (int, error) {
 	if s.err != nil {
 		return 0, s.err
 	}
+	s.mu.Unlock()
 	n, err := s.nc.Read(p)
+	s.mu.Lock()
 	if n == 0 && err == nil {
 		err = io.ErrNoProgress
 	}
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		s.err = err
 	}
+	if n > 0 {
+		err = nil
+	}
 	return n, err
+}
+
+// watch fills the buffer, if it is empty, on a goroutine of its own, and calls reset if the connection turns out to be
+// dead. A FIN or data ends the watch without a call.
+func (s *bufSource) watch(reset func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.watching || s.r < s.w || s.err != nil {
+		return
+	}
+	s.watching = true
+	go func() {
+		s.mu.Lock()
+		n, err := s.receive(s.buf)
+		s.r, s.w = 0, n
+		s.watching = false
+		s.watched.Broadcast()
+		s.mu.Unlock()
+		if err != nil && err != io.EOF && !errors.Is(err, os.ErrDeadlineExceeded) {
+			reset()
+		}
+	}()
+}
+
+// unwatch ends a watch.
+func (s *bufSource) unwatch() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.watching {
+		s.nc.SetReadDeadline(past)
+		s.watched.Wait()
+	}
 }
