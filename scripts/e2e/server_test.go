@@ -170,7 +170,7 @@ func run(t *testing.T, limit time.Duration, name string, args ...string) string 
 
 func try(t *testing.T, limit time.Duration, name string, args ...string) (string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.WaitDelay = time.Second

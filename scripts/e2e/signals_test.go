@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// slowFetch starts a download that takes some seconds and returns a function that waits for its end.
-func slowFetch(t *testing.T, url string, size int64) (wait func() error) {
+// slowFetch starts a download that takes some seconds and returns a function that waits for its end, at
+// most for the given time.
+func slowFetch(t *testing.T, url string, size int64) (wait func(time.Duration) error) {
 	t.Helper()
 	cmd := exec.Command("curl", "-sS", "--noproxy", "*", "--limit-rate", fmt.Sprint(size/3), url)
 	out, err := cmd.StdoutPipe()
@@ -35,11 +36,11 @@ func slowFetch(t *testing.T, url string, size int64) (wait func() error) {
 		}
 		result <- err
 	}()
-	return func() error {
+	return func(limit time.Duration) error {
 		select {
 		case err := <-result:
 			return err
-		case <-time.After(30 * time.Second):
+		case <-time.After(limit):
 			cmd.Process.Kill()
 			return fmt.Errorf("the download hangs: %w", <-result)
 		}
@@ -61,7 +62,7 @@ func TestTerm(t *testing.T) {
 				c.Close()
 				t.Error("a new connection was taken after SIGTERM")
 			}
-			if err := wait(); err != nil {
+			if err := wait(30 * time.Second); err != nil {
 				t.Errorf("the download did not finish: %v", err)
 			}
 			s.wait(5 * time.Second)
@@ -87,7 +88,7 @@ func TestTermTwice(t *testing.T) {
 	s.wait(2 * time.Second)
 	t.Logf("ended %v after the second signal", time.Since(start).Round(time.Millisecond))
 	s.gone()
-	if err := wait(); err == nil {
+	if err := wait(0); err == nil {
 		t.Error("the download finished although the server was cut off: it was too short to tell")
 	}
 }
@@ -98,6 +99,7 @@ func TestKill(t *testing.T) {
 	s.signal(syscall.SIGKILL)
 	<-s.exited
 	s.gone()
+	serve(t)
 	hello(t, families[0])
 }
 
@@ -137,6 +139,7 @@ func TestPrivileges(t *testing.T) {
 		return
 	}
 	hello(t, families[0])
+	s.stop()
 	for _, file := range []string{pcap, access} {
 		info, err := os.Stat(file)
 		if err != nil {
@@ -154,8 +157,9 @@ func TestPrivileges(t *testing.T) {
 
 // TestComplaints expects one clear line, and what to do, for what goes wrong at the start.
 func TestComplaints(t *testing.T) {
-	run(t, 5*time.Second, "ip", "link", "add", "inuse", "type", "dummy")
+	run(t, 5*time.Second, "ip", "tuntap", "add", "dev", "inuse", "mode", "tap")
 	run(t, 5*time.Second, "ip", "addr", "add", "10.91.0.1/24", "dev", "inuse")
+	run(t, 5*time.Second, "ip", "addr", "add", "10.92.0.2/32", "dev", "inuse")
 	run(t, 5*time.Second, "ip", "link", "set", "inuse", "up")
 	t.Cleanup(func() { run(t, 5*time.Second, "ip", "link", "del", "inuse") })
 	serve(t)
@@ -166,7 +170,7 @@ func TestComplaints(t *testing.T) {
 	}{
 		{"device busy", nil, "busy"},
 		{"route in use", []string{"--tun", "u1", "--host-addr", "10.91.0.9/24", "--addr", "10.91.0.2", "--host-addr6", "", "--addr6", ""}, "in use"},
-		{"address in use", []string{"--tun", "u1", "--host-addr", "10.92.0.1/24", "--addr", "10.91.0.1", "--host-addr6", "", "--addr6", ""}, "in use"},
+		{"address in use", []string{"--tun", "u1", "--host-addr", "10.92.0.1/24", "--addr", "10.92.0.2", "--host-addr6", "", "--addr6", ""}, "in use"},
 		{"not a TUN", []string{"--tun", "inuse"}, "not a TUN"},
 		{"no such directory", []string{"--tun", "u1", "--root", "/nowhere"}, "/nowhere"},
 		{"no such user", []string{"--user", "no-such-user"}, "no-such-user"},
