@@ -142,15 +142,15 @@ func TestIdle(t *testing.T) { // req: 9112-9.5
 			c, server := w.l.dial()
 			io.WriteString(c, raw)
 			time.Sleep(DefaultIdleTimeout - time.Millisecond)
-			if arrived(c); c.fin {
+			if arrived(c); c.hasFIN() {
 				w.t.Errorf("%q: closed too early", raw)
 			}
 			time.Sleep(2 * time.Millisecond)
-			if arrived(c); !c.fin || c.err != nil {
-				w.t.Errorf("%q: fin %v, error %v", raw, c.fin, c.err)
+			if arrived(c); !c.hasFIN() || c.gotErr() != nil {
+				w.t.Errorf("%q: fin %v, error %v", raw, c.hasFIN(), c.gotErr())
 			}
 			c.Close()
-			if synctest.Wait(); !server.closed {
+			if synctest.Wait(); !server.isClosed() {
 				w.t.Errorf("%q: not closed after the client's FIN", raw)
 			}
 		}
@@ -189,7 +189,7 @@ func TestHeadTimeout(t *testing.T) {
 			w.t.Errorf("after %v: %q", time.Since(start), got)
 		}
 		c.Close()
-		if synctest.Wait(); !server.closed {
+		if synctest.Wait(); !server.isClosed() {
 			w.t.Error("not closed")
 		}
 	})
@@ -212,7 +212,7 @@ func TestSlowHandlerOutlivesTimeouts(t *testing.T) {
 			w.t.Errorf("got %q", a.body)
 		}
 		time.Sleep(time.Minute - 2*time.Second)
-		if arrived(c); c.fin {
+		if arrived(c); c.hasFIN() {
 			w.t.Error("the idle time did not start after the answer")
 		}
 	})
@@ -232,11 +232,11 @@ func TestLinger(t *testing.T) { // req: 9112-9.6
 		if got := w.readAll(c); status(got) != "400" {
 			w.t.Errorf("got %q", got)
 		}
-		if server.closed {
+		if server.isClosed() {
 			w.t.Error("closed before the client's FIN")
 		}
 		c.Close()
-		if synctest.Wait(); !server.closed {
+		if synctest.Wait(); !server.isClosed() {
 			w.t.Error("not closed after the client's FIN")
 		}
 	})
@@ -255,7 +255,7 @@ func TestLingerIsBounded(t *testing.T) { // req: 9112-9.6
 			talker.Write([]byte("x"))
 			synctest.Wait()
 			for _, s := range []*pipeEnd{silentServer, talkerServer} {
-				if s.closed && closed[s] == 0 {
+				if s.isClosed() && closed[s] == 0 {
 					closed[s] = time.Since(start)
 				}
 			}
@@ -283,7 +283,7 @@ func TestLingerCount(t *testing.T) {
 		}
 		open := 0
 		for _, s := range servers {
-			if !s.closed {
+			if !s.isClosed() {
 				open++
 			}
 		}
@@ -299,8 +299,8 @@ func TestCloseModes(t *testing.T) {
 			c, server := w.l.dial()
 			io.WriteString(c, "GET / HTTP/1.0\r\n\r\n")
 			synctest.Wait()
-			if c.err != wantErr || server.closed != (mode != CloseHalf) {
-				w.t.Errorf("mode %d: error %v, closed %v", mode, c.err, server.closed)
+			if c.gotErr() != wantErr || server.isClosed() != (mode != CloseHalf) {
+				w.t.Errorf("mode %d: error %v, closed %v", mode, c.gotErr(), server.isClosed())
 			}
 			c.Close()
 		})
@@ -339,8 +339,8 @@ func TestPanic(t *testing.T) {
 		}
 		c, _ := w.l.dial()
 		io.WriteString(c, get("/late"))
-		if synctest.Wait(); c.err != syscall.ECONNRESET {
-			w.t.Errorf("late: error %v", c.err)
+		if synctest.Wait(); c.gotErr() != syscall.ECONNRESET {
+			w.t.Errorf("late: error %v", c.gotErr())
 		}
 		if n := strings.Count(w.log.String(), "panic serving"); n != 2 {
 			w.t.Errorf("%d panics logged", n)
@@ -366,8 +366,8 @@ func TestShutdown(t *testing.T) { // req: 9112-9.6
 		go func() { done <- w.s.Shutdown(context.Background()) }()
 		synctest.Wait()
 		for _, c := range []*pipeEnd{idle, fresh} {
-			if !c.fin || c.err != nil {
-				w.t.Errorf("idle connection: fin %v, error %v", c.fin, c.err)
+			if !c.hasFIN() || c.gotErr() != nil {
+				w.t.Errorf("idle connection: fin %v, error %v", c.hasFIN(), c.gotErr())
 			}
 			c.Close()
 		}
@@ -411,12 +411,12 @@ func TestCloseEndsEverything(t *testing.T) {
 		w.s.Close()
 		synctest.Wait()
 		for i, s := range servers {
-			if !s.closed {
+			if !s.isClosed() {
 				w.t.Errorf("connection %d is open", i)
 			}
 		}
 		time.Sleep(time.Second)
-		if n := len(w.s.conns); n != 0 {
+		if n := w.open(); n != 0 {
 			w.t.Errorf("%d connections in the books", n)
 		}
 	})
@@ -538,8 +538,8 @@ func TestStall(t *testing.T) {
 			w.t.Error("ended too early")
 		}
 		time.Sleep(DefaultStallTimeout + 15*time.Second)
-		if ended.Load() != 2 || !s1.closed || !s2.closed {
-			w.t.Errorf("%d handlers ended, closed %v %v", ended.Load(), s1.closed, s2.closed)
+		if ended.Load() != 2 || !s1.isClosed() || !s2.isClosed() {
+			w.t.Errorf("%d handlers ended, closed %v %v", ended.Load(), s1.isClosed(), s2.isClosed())
 		}
 	})
 }

@@ -394,3 +394,7 @@ func (l *notifyListener) dial() *pipeEnd {
 	go f(server)
 	return client
 }
+
+func (e *pipeEnd) hasFIN() bool   { e.p.mu.Lock(); defer e.p.mu.Unlock(); return e.fin }
+func (e *pipeEnd) isClosed() bool { e.p.mu.Lock(); defer e.p.mu.Unlock(); return e.closed }
+func (e *pipeEnd) gotErr() error  { e.p.mu.Lock(); defer e.p.mu.Unlock(); return e.err }

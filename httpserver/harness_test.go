@@ -169,3 +169,10 @@ type (
 	nc       = net.Conn
 	listener = net.Listener
 )
+
+// open returns how many connections the server knows of.
+func (w *world) open() int {
+	w.s.mu.Lock()
+	defer w.s.mu.Unlock()
+	return len(w.s.conns)
+}

@@ -142,7 +142,7 @@ func TestDeclaredLength(t *testing.T) {
 func TestExpect(t *testing.T) { // req: 9110-10.1.1
 	h := func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/refuse" {
-			http.Error(w, "no", 403)
+			http.Error(w, "no", http.StatusForbidden)
 			return
 		}
 		b, err := io.ReadAll(r.Body)
@@ -286,8 +286,8 @@ func TestUnreadBody(t *testing.T) { // req: 9112-9.3
 			if !tt.keep && !tt.announced {
 				time.Sleep(drainTime)
 			}
-			if synctest.Wait(); c.fin == tt.keep {
-				w.t.Errorf("%s: fin %v", tt.name, c.fin)
+			if synctest.Wait(); c.hasFIN() == tt.keep {
+				w.t.Errorf("%s: fin %v", tt.name, c.hasFIN())
 			}
 			if tt.keep {
 				io.WriteString(c, get("/next"))
@@ -296,7 +296,7 @@ func TestUnreadBody(t *testing.T) { // req: 9112-9.3
 				}
 			}
 			c.Close()
-			if synctest.Wait(); !server.closed {
+			if synctest.Wait(); !server.isClosed() {
 				w.t.Errorf("%s: not closed", tt.name)
 			}
 		}
@@ -419,7 +419,7 @@ func TestHijack(t *testing.T) {
 				w.t.Errorf("got %q", got)
 			}
 			c.Close()
-			if n := len(w.s.conns); n != 0 {
+			if n := w.open(); n != 0 {
 				w.t.Errorf("%d connections in the books", n)
 			}
 		})
