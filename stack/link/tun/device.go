@@ -207,9 +207,9 @@ func (d *Device) txDropped() (uint64, error) {
 	return l.Attrs().Statistics.TxDropped, nil
 }
 
-// Close closes the queues. A device that Open made disappears with its addresses and routes;
-// when Close returns it is gone, unless a reader that was reading has not come back yet. An
-// existing device gets back what was changed, as far as the process is still permitted to.
+// Close closes the queues. A device that Open made has then disappeared with its addresses and
+// routes; an existing one has got back what was changed, as far as the process is still
+// permitted to. It must not be called by report of WatchCaptures.
 func (d *Device) Close() error {
 	d.mu.Lock()
 	if d.closed {
@@ -236,8 +236,8 @@ func (d *Device) Close() error {
 	return errors.Join(errs...)
 }
 
-// awaitEnd waits for a moment until the interface is gone: a reader that is leaving poll(2)
-// still holds it.
+// awaitEnd waits for a moment until the interface is gone: a system call of a reader or writer
+// that was under way may have been the last to hold it.
 func (d *Device) awaitEnd() {
 	for range 100 {
 		if _, err := d.nl.LinkByIndex(d.index); err != nil {

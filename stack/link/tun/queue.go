@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -136,11 +137,11 @@ func (q *queue) Write(o link.Offload, hdr []byte, payload [4][]byte) error {
 	return nil
 }
 
-// check refuses what the kernel would take but nobody should send: it passes on packets of any
-// size, so MTU discipline is ours alone (TUN-11).
+// check refuses what the kernel would take but nobody should send: packets of any size, for MTU
+// discipline is ours alone (TUN-11), and super-segments that claim a finished checksum (VW-06).
 func (q *queue) check(o *link.Offload, size int) error {
 	switch {
-	case !q.vnet && (o.NeedsCsum || o.GSO != link.GSONone):
+	case !q.vnet && (o.NeedsCsum || o.GSO != link.GSONone), o.GSO != link.GSONone && !o.NeedsCsum:
 		return link.ErrOffload
 	case o.GSO == link.GSONone && size > q.mtu, size == 0, size > link.MaxPacket:
 		return link.ErrPacketSize
@@ -187,7 +188,8 @@ func (s *scratch) put(n *int, b []byte) {
 
 // Close ends the queue. Writers take no lock, so one may be about to use the descriptor: its
 // number is turned into a name of the eventfd, where a late packet harms nothing, and is given
-// back when nobody holds the queue any more. The device's own file ends here.
+// back when nobody holds the queue any more. The device's own file ends here, or when a reader
+// that sleeps on it has woken up, for which Close waits.
 func (q *queue) Close() error {
 	q.closing.Lock()
 	defer q.closing.Unlock()
@@ -196,6 +198,9 @@ func (q *queue) Close() error {
 	}
 	err := unix.Dup3(q.wake, q.fd, unix.O_CLOEXEC)
 	q.Wake()
+	for q.waiter.polling.Load() {
+		time.Sleep(50 * time.Microsecond)
+	}
 	return err
 }
 

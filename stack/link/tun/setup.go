@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -239,12 +240,27 @@ func (d *Device) addAddr(l netlink.Link, p netip.Prefix) error {
 	switch {
 	case err == nil:
 		d.onRestore(func() error { return d.nl.AddrDel(l, a) })
+		d.awaitLocal(p.Addr())
 	case family == netlink.FAMILY_V6 && noIPv6(err):
 		d.note("IPv6 is disabled on this system (%v): going on with IPv4 only", err)
 	default:
 		return d.setupError(fmt.Sprintf("giving %v to %s", p, d.name), err, fmt.Sprintf("sudo ip addr add %v dev %s", p, d.name))
 	}
 	return nil
+}
+
+// awaitLocal waits until the kernel takes packets for its new address. For IPv6 a work queue of
+// the kernel makes the local route a moment after the address, without DAD too; what we send
+// before would be dropped as misdirected.
+func (d *Device) awaitLocal(a netip.Addr) {
+	for range 1000 {
+		routes, err := d.nl.RouteGet(a.AsSlice())
+		if err == nil && len(routes) > 0 && routes[0].Type == unix.RTN_LOCAL {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	d.note("%v is not reachable yet", a)
 }
 
 // noIPv6 recognises how the kernel says that IPv6 is off: no module, or disable_ipv6.

@@ -2,6 +2,7 @@ package tun
 
 import (
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,6 +19,8 @@ const spinLimit = 50 * time.Microsecond
 type waiter struct {
 	fds [2]unix.PollFd
 	gap time.Duration // moving average of how long an empty queue stayed empty
+
+	polling atomic.Bool // holds the device's file open
 }
 
 // multiCPU: with a single processor a spin only keeps the sender from running.
@@ -56,7 +59,9 @@ func (w *waiter) note(gap time.Duration) {
 }
 
 func (w *waiter) poll(timeout int) (bool, error) {
+	w.polling.Store(true)
 	n, err := unix.Poll(w.fds[:], timeout)
+	w.polling.Store(false)
 	if err == unix.EINTR {
 		return false, nil
 	}
