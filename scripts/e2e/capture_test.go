@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -17,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// capture starts tshark on the device and returns a function that ends it and gives the file.
+// capture starts tshark on the device, lets it catch up, and returns a function that ends it and gives the file.
 func capture(t *testing.T, args ...string) (done func() string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "capture.pcapng")
@@ -34,13 +35,7 @@ func capture(t *testing.T, args ...string) (done func() string) {
 	case <-time.After(10 * time.Second):
 		t.Fatalf("tshark does not start:\n%s", log)
 	}
-	// tshark says so a moment before its helper has the socket open.
-	for range 50 {
-		if out, _ := exec.Command("ss", "-H0").Output(); bytes.Contains(out, []byte(device)) {
-			break
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+	awaitCapture(t, file)
 	end := func() {
 		cmd.Process.Signal(syscall.SIGINT)
 		select {
@@ -62,6 +57,26 @@ func capture(t *testing.T, args ...string) (done func() string) {
 		end()
 		return file
 	}
+}
+
+// awaitCapture sends datagrams to the server until one is in the file: tshark says that it captures
+// long before it does.
+func awaitCapture(t *testing.T, file string) {
+	t.Helper()
+	c, err := net.Dial("udp", addr4+":9")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	marker := []byte("is anybody looking?")
+	for range 500 {
+		_, _ = c.Write(marker) // an error tells of an earlier one: the port is closed
+		time.Sleep(20 * time.Millisecond)
+		if b, err := os.ReadFile(file); err == nil && bytes.Contains(b, marker) {
+			return
+		}
+	}
+	t.Fatal("nothing is captured")
 }
 
 // columns are what packets reads of each packet.
@@ -352,7 +367,7 @@ func TestOffloadAuto(t *testing.T) {
 			}
 			defer func() { cmd.Process.Kill(); cmd.Wait() }()
 			time.Sleep(300 * time.Millisecond)
-			done := capture(t, "-s", "96", "tcp port 80")
+			done := capture(t, "-s", "96", "tcp port 80 or udp")
 			time.Sleep(700 * time.Millisecond)
 			file := done()
 			late := count(t, file, "frame.time_relative > 0.5")
