@@ -69,9 +69,11 @@ func (c *challenge) allow(now Time) bool {
 }
 
 // answer asks for the ACK that an unacceptable segment gets (RFC 9293 §3.10.7.4). One with data is always
-// answered: its sender has lost our ACK and waits for it.
+// answered, for its sender has lost our ACK and waits for it, and so is a keep-alive probe: what
+// answers it is acceptable and calls for no answer.
 func (t *TCB) answer(now Time, seg *tcpseg.Segment) {
-	if len(seg.Payload) > 0 || t.challenge.allow(now) {
+	probe := seg.Flags == tcpseg.ACK && seg.Seq == t.rcv.nxt.Add(-1)
+	if len(seg.Payload) > 0 || probe || t.challenge.allow(now) {
 		t.ackNow(CauseChallenge)
 	}
 }

@@ -171,10 +171,18 @@ func (t *TCB) checkSequence(now Time, seg *tcpseg.Segment) Drop {
 		return DropResetOutside
 	}
 	t.answer(now, seg)
+	if t.ackInRange(seg) { // the peer is there: no more keep-alive probes for now
+		t.heard, t.keepProbes = now, 0
+	}
 	if first < 0 && first+n <= 0 && len(seg.Payload) > 0 {
 		return DropDuplicate
 	}
 	return DropSequence
+}
+
+// ackInRange reports whether a segment acknowledges what the peer may acknowledge (RFC 5961 §5.2).
+func (t *TCB) ackInRange(seg *tcpseg.Segment) bool {
+	return seg.Flags.Has(tcpseg.ACK) && seg.Ack.LessEq(t.snd.nxt) && t.snd.una.Add(-t.snd.maxWnd).LessEq(seg.Ack)
 }
 
 // inputReset is the second check, as RFC 5961 §3.2 narrows it: only a RST at exactly RCV.NXT resets.
@@ -209,7 +217,7 @@ func (t *TCB) inputACK(now Time, seg *tcpseg.Segment) Drop {
 		t.ack.now = false // nothing is owed: this was the ACK of our SYN,ACK
 		return DropNone
 	}
-	if t.snd.nxt.Less(seg.Ack) || seg.Ack.Less(t.snd.una.Add(-t.snd.maxWnd)) { // RFC 5961 §5.2
+	if !t.ackInRange(seg) {
 		t.answer(now, seg)
 		return DropBadACK
 	}

@@ -161,6 +161,9 @@ func (t *TCB) resend(now Time, o *Out, i int32, n int, cause Cause) {
 	}
 	t.runs.resend(i, n, now, t.snd.delivered)
 	t.stats.rexmits++
+	if start == t.snd.una {
+		t.armRexmit(now) // never sooner than one RTO after the last sending (6298-08)
+	}
 	var flags tcpseg.Flags
 	if fin {
 		flags |= tcpseg.FIN

@@ -3,6 +3,7 @@ package tcb
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"ustack/tcpseg"
 )
@@ -179,5 +180,48 @@ func TestWindowAfterSimultaneousOpen(t *testing.T) {
 	s.recv(". 1:1(0) ack 1 win 700")
 	if s.tcb.snd.wnd != 700 {
 		t.Errorf("window %d", s.tcb.snd.wnd)
+	}
+}
+
+// req: U-07
+func TestWindowOfAnOldAck(t *testing.T) {
+	s := established(t, Options{}, sackPeer)
+	s.write(5000).quiet().recv(". 1:1(0) ack 3001 win 2000").recv(". 1:1001(1000) ack 1001 win 9000")
+	if s.tcb.snd.wnd != 2000 {
+		t.Errorf("window %d taken from an ACK below una", s.tcb.snd.wnd)
+	}
+}
+
+// req: 6298-08 6298-09
+func TestTimerRestartsWithTheHead(t *testing.T) {
+	s := established(t, Options{}, sackPeer)
+	s.write(9000).quiet().at(1150).recv(". 1:1(0) ack 1 sack 2001:8001").expect(". 1:1001(1000) ack 1", ". 1001:2001(1000) ack 1")
+	s.at(1349).quiet()
+	if s.tcb.stats.rtos != 0 {
+		t.Error("the timer fired less than one RTO after the retransmission")
+	}
+	s.at(1350)
+	if s.tcb.stats.rtos != 1 {
+		t.Errorf("%d time-outs", s.tcb.stats.rtos)
+	}
+}
+
+// req: MUST-27 MUST-29
+func TestSetKeepsProbing(t *testing.T) {
+	o := Options{KeepAlive: true, KeepAliveIdle: time.Second, KeepAliveInterval: time.Second, KeepAliveCount: 3}
+	s := established(t, o, sackPeer).at(2000).expect(". 0:0(0) ack 1")
+	for range 10 {
+		s.tcb.Set(s.now, &o)
+		s.at(s.now/ms + 10).expect()
+	}
+	s.state(Established)
+}
+
+// Keep-alive probes are answered however many come, and tell that the peer lives.
+// req: MUST-26 5961-07
+func TestPeersKeepAlive(t *testing.T) {
+	s := established(t, Options{KeepAlive: true, KeepAliveIdle: time.Second, KeepAliveInterval: time.Second, KeepAliveCount: 2}, sackPeer)
+	for i := range Time(100) {
+		s.at(1000 + i*100).recv(". 0:0(0) ack 1").expect(". 1:1(0) ack 1")
 	}
 }

@@ -50,6 +50,7 @@ type TCB struct {
 	persistBackoff uint
 	persistSince   Time
 	keepProbes     int
+	keepProbed     Time // when the last probe went
 	synTimeouts    int
 	heard          Time // when the last acceptable segment came
 	challenge      challenge

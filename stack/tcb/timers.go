@@ -122,11 +122,19 @@ func (t *TCB) keepAliveIdle() Time {
 	return orDefault(Time(t.opt.KeepAliveIdle), Time(2*time.Hour)) // MUST-28
 }
 
+func (t *TCB) keepAliveInterval() Time {
+	return orDefault(Time(t.opt.KeepAliveInterval), Time(75*time.Second))
+}
+
 // armKeepAlive follows a change of the switch or of the state.
 func (t *TCB) armKeepAlive(now Time) {
 	t.timers[keepidle] = 0
 	if t.opt.KeepAlive && t.synchronized() && t.state != TimeWaiting {
-		t.timers[keepidle] = max(t.heard+t.keepAliveIdle(), now+1)
+		at := max(t.heard+t.keepAliveIdle(), now+1)
+		if t.keepProbes > 0 {
+			at = max(at, t.keepProbed+t.keepAliveInterval())
+		}
+		t.timers[keepidle] = at
 	}
 }
 
@@ -149,8 +157,9 @@ func (t *TCB) expireKeepAlive(now Time) {
 		return
 	}
 	t.keepProbes++
+	t.keepProbed = now
 	t.ack.keepAlive = true
-	t.timers[keepidle] = now + orDefault(Time(t.opt.KeepAliveInterval), Time(75*time.Second))
+	t.timers[keepidle] = now + t.keepAliveInterval()
 }
 
 // orDefault returns v, or def where v was left at zero.

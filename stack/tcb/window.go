@@ -115,15 +115,15 @@ func (t *TCB) setPeerWindow(wnd int, seq, ack tcpseg.Seq) {
 	t.snd.maxWnd = max(t.snd.maxWnd, wnd)
 }
 
-// updateWindow takes the window of an acceptable segment, unless a newer one was seen (RFC 9293
-// §3.10.7.4, U-07). A segment with an old sequence number but a new ACK is a retransmission with the
-// news of its second sending. It reports whether the window changed.
+// updateWindow takes the window of an acceptable segment that acknowledges una, unless a newer one was
+// seen (RFC 9293 §3.10.7.4, U-07). A segment with an old sequence number but a new ACK is a
+// retransmission with the news of its second sending. It reports whether the window changed.
 func (t *TCB) updateWindow(seg *tcpseg.Segment) bool {
-	newer := t.snd.wl1.Less(seg.Seq) || t.snd.wl1 == seg.Seq && t.snd.wl2 == seg.Ack || t.snd.wl2.Less(seg.Ack)
-	if !newer {
+	newer := t.snd.wl1.LessEq(seg.Seq) || t.snd.wl2.Less(seg.Ack)
+	if seg.Ack != t.snd.una || !newer {
 		return false
 	}
 	old, wnd := t.snd.wnd, int(seg.Window)<<t.snd.scale
-	t.setPeerWindow(wnd, tcpseg.Max(t.snd.wl1, seg.Seq), tcpseg.Max(t.snd.wl2, seg.Ack))
+	t.setPeerWindow(wnd, tcpseg.Max(t.snd.wl1, seg.Seq), seg.Ack)
 	return wnd != old
 }
