@@ -32,6 +32,7 @@ const (
 type Entry struct {
 	Conn       uint64 // the connection's number, from 1, unique in this Server
 	Number     int    // the request's number on its connection, from 1
+	Place      int    // the request's place in its burst, from 1: 2 or more means that the client pipelined
 	RemoteAddr string
 	Method     string // Method, Target and Proto as received; empty if they could not be read
 	Target     string
@@ -116,7 +117,7 @@ func (c *conn) log(x *exchange) {
 		return
 	}
 	e := Entry{
-		Conn: c.id, Number: c.requests, RemoteAddr: c.remote,
+		Conn: c.id, Number: c.requests, Place: c.burst, RemoteAddr: c.remote,
 		Method: x.method, Target: x.target, Proto: x.proto, Host: x.host,
 		Status: x.w.status, HeadBytes: x.w.headSize, BodyBytes: x.w.written,
 		Start: x.start, Duration: time.Since(x.start), Close: c.reason,

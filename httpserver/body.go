@@ -24,6 +24,7 @@ type body struct {
 	expect  bool  // the client waits for 100 Continue
 	touched bool  // the handler has read
 	closed  bool  // by the handler
+	lent    bool  // WriteTo shows the received bytes to its Writer
 	over    bool  // the handler has returned
 	err     error // final; io.EOF at the body's end
 }
@@ -33,16 +34,90 @@ type body struct {
 func (b *body) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed || b.over {
-		return 0, http.ErrBodyReadAfterClose
+	if err := b.usable(); err != nil {
+		return 0, err
 	}
 	b.touched = true
 	if b.err != nil || len(p) == 0 {
-		return 0, b.err
+		return 0, asReadError(b.err)
 	}
 	n, err := b.read(p)
-	if err != nil && err != io.EOF {
-		err = asReadError(err)
+	return n, asReadError(err)
+}
+
+func (b *body) usable() error {
+	switch {
+	case b.closed || b.over:
+		return http.ErrBodyReadAfterClose
+	case b.lent:
+		return errConcurrent
+	}
+	return nil
+}
+
+// WriteTo writes the rest of the body to w, the bytes that are received from where they lie.
+func (b *body) WriteTo(w io.Writer) (int64, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	buf := outputPool.Get().(*[outputSize]byte)
+	defer outputPool.Put(buf)
+	var n int64
+	for {
+		if err := b.usable(); err != nil {
+			return n, err
+		}
+		b.touched = true
+		p, inPlace, err := b.view(buf[:])
+		if len(p) > 0 {
+			m, werr := b.lend(w, p)
+			if inPlace {
+				b.c.src.Discard(m)
+				b.take(int64(m))
+			}
+			n += int64(m)
+			if werr != nil {
+				return n, werr
+			}
+			err = b.err
+		}
+		if err == io.EOF {
+			return n, nil
+		}
+		if err != nil {
+			return n, asReadError(err)
+		}
+	}
+}
+
+// view returns the next bytes of the body: in place if they are received, else read into buf.
+func (b *body) view(buf []byte) (p []byte, inPlace bool, err error) {
+	if b.err != nil {
+		return nil, false, b.err
+	}
+	if b.chunked {
+		if err := b.nextChunk(true); err != nil {
+			return nil, false, err
+		}
+	}
+	if a, _, _ := b.c.peek(); len(a) > 0 {
+		b.expect = false
+		return a[:min(int64(len(a)), b.due())], true, nil
+	}
+	n, err := b.read(buf)
+	return buf[:n], false, err
+}
+
+// lend calls w.Write without the lock, for w may be this request's own answer, which looks at the body.
+func (b *body) lend(w io.Writer, p []byte) (int, error) {
+	b.lent = true
+	b.mu.Unlock()
+	defer func() {
+		b.mu.Lock()
+		b.lent = false
+	}()
+	n, err := w.Write(p)
+	if err == nil && n < len(p) {
+		err = io.ErrShortWrite
 	}
 	return n, err
 }
@@ -108,7 +183,7 @@ func (b *body) fail(err error) error {
 // errWouldWait if more must be received first.
 func (b *body) nextChunk(wait bool) error {
 	for b.dec.remaining == 0 && b.dec.state != chunkDone {
-		a, _, err := b.c.src.Peek()
+		a, _, err := b.c.peek()
 		var one [1]byte
 		if len(a) == 0 {
 			if err != nil {
@@ -136,7 +211,10 @@ func (b *body) nextChunk(wait bool) error {
 	return b.endChunks()
 }
 
-var errWouldWait = errors.New("httpserver: nothing received yet")
+var (
+	errWouldWait  = errors.New("httpserver: nothing received yet")
+	errConcurrent = errors.New("httpserver: request body read by two goroutines")
+)
 
 // endChunks hands the trailer to the request.
 func (b *body) endChunks() error {
@@ -160,7 +238,7 @@ func (b *body) end() {
 
 // receive reads body bytes from the connection.
 func (b *body) receive(p []byte) (int, error) {
-	a, _, err := b.c.src.Peek()
+	a, _, err := b.c.peek()
 	if len(a) > 0 {
 		b.expect = false // the client did not wait
 	} else if err == nil {
@@ -193,7 +271,7 @@ func (b *body) skip(limit int64) error {
 				return err
 			}
 		}
-		a, _, err := b.c.src.Peek()
+		a, _, err := b.c.peek()
 		switch {
 		case len(a) > 0:
 		case err != nil:
@@ -216,6 +294,9 @@ func (b *body) skip(limit int64) error {
 func (b *body) drain() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.lent {
+		return false
+	}
 	if err := b.skip(maxDrain); err != errWouldWait {
 		return err == io.EOF
 	}
@@ -237,12 +318,21 @@ func (b *body) drain() bool {
 func (b *body) flaw() *protocolError {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.expect {
+	if !b.awaited() && !b.lent {
 		b.skip(maxDrain)
 	}
 	var perr *protocolError
 	errors.As(b.err, &perr)
 	return perr
+}
+
+// awaited reports whether the client still waits for 100 Continue: it has sent nothing of the body.
+func (b *body) awaited() bool {
+	if b.expect {
+		a, _, _ := b.c.peek()
+		b.expect = len(a) == 0
+	}
+	return b.expect
 }
 
 // done reports whether the body was read to its end.

@@ -56,6 +56,7 @@ type conn struct {
 	blankCR     bool      // the CR of one more was read
 	headStart   time.Time // when partial began
 	requests    int
+	burst       int  // requests since there was nothing to read
 	active      bool // last state told was StateActive
 	out         output
 	flushNode   timeoutNode
@@ -79,19 +80,26 @@ func (s *Server) serveConn(ctx context.Context, nc net.Conn) {
 			panic("httpserver: ConnContext returned nil")
 		}
 	}
+	c.busy = true
+	if ev, ok := nc.(eventConn); ok {
+		c.ev, c.src = ev, ev
+	} else {
+		c.buffer = newBufSource(nc)
+		c.src = c.buffer
+	}
 	if !s.track(c) {
 		nc.Close()
 		return
 	}
 	s.state(c, http.StateNew)
-	c.busy = true
-	if ev, ok := nc.(eventConn); ok {
-		c.ev, c.src = ev, ev
-		c.release()
-		ev.OnReadable(c.onReadable)
+	if c.ev == nil {
+		go c.loop()
 		return
 	}
-	go c.loop()
+	for !c.release() { // the server was stopped meanwhile
+		c.work()
+	}
+	c.ev.OnReadable(c.onReadable)
 }
 
 // onReadable is called by a worker of the stack when there is news.
@@ -126,8 +134,6 @@ func (c *conn) own() {
 
 // loop serves a connection that cannot tell when it is readable.
 func (c *conn) loop() {
-	c.buffer = newBufSource(c.nc)
-	c.src = c.buffer
 	defer func() { // also after runtime.Goexit in a handler
 		if c.phase == phaseLinger {
 			c.lingerBlocking()
@@ -194,23 +200,25 @@ func (c *conn) release() bool {
 // expire is called when the wait for kind has lasted its time.
 func (c *conn) expire(kind int) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.busy || c.waiting != kind {
-		c.mu.Unlock()
 		return // release starts the next wait
 	}
-	list := map[int]*timeoutList{wakeHead: &c.srv.heads, wakeIdle: &c.srv.idles, wakeLinger: &c.srv.lingers}[kind]
-	if time.Since(c.waitStart) < list.wait {
-		list.push(&c.node, c.waitStart)
-		c.mu.Unlock()
+	if list := c.srv.list(kind); time.Since(c.waitStart) < list.wait {
+		list.push(&c.node, c.waitStart) // this wait is a later one
 		return
 	}
-	c.mu.Unlock()
-	c.wake(kind)
+	c.wakeLocked(kind)
 }
 
 // wake makes the owner, or a goroutine that becomes the owner, look at why.
 func (c *conn) wake(why int) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wakeLocked(why)
+}
+
+func (c *conn) wakeLocked(why int) {
 	c.woken = max(c.woken, why)
 	if why == wakeClose {
 		c.nc.Close()
@@ -218,12 +226,9 @@ func (c *conn) wake(why int) {
 	switch {
 	case c.busy:
 		c.again = true
-		c.mu.Unlock()
 	case c.ev == nil:
 		c.nc.SetReadDeadline(past)
-		c.mu.Unlock()
 	default:
-		c.mu.Unlock()
 		go c.onReadable()
 	}
 }
@@ -248,6 +253,7 @@ func (c *conn) work() {
 		var perr *protocolError
 		switch {
 		case errors.As(err, &perr):
+			c.requests++
 			c.refuse(&exchange{c: c}, perr)
 		case err == io.EOF:
 			c.out.flush()
@@ -261,6 +267,7 @@ func (c *conn) work() {
 // rest is called when no complete request is received: it sends what is ready, and deals with why the connection was
 // woken.
 func (c *conn) rest() {
+	c.burst = 0
 	if c.out.flush() != nil {
 		c.close(ReasonWriteError)
 		return
@@ -269,6 +276,7 @@ func (c *conn) rest() {
 	case why == wakeClose:
 		c.close(ReasonServerClosed)
 	case why == wakeHead && len(c.partial) > 0:
+		c.requests++
 		c.refuse(&exchange{c: c}, refuse(http.StatusRequestTimeout, "the request took too long"))
 	case len(c.partial) > 0:
 	case c.srv.closing.Load():

@@ -99,6 +99,7 @@ func (c *conn) serve(p []byte) {
 	perr := x.parse(string(p))
 	c.consumeHead(p)
 	c.requests++
+	c.burst++
 	if perr != nil {
 		c.refuse(x, perr)
 		return
@@ -185,13 +186,18 @@ func (c *conn) conclude(x *exchange) {
 		}
 	}
 	w.finish()
+	if c.out.failed() {
+		x.body.finish()
+		c.reason = ReasonWriteError
+		c.log(x)
+		c.close(ReasonWriteError)
+		return
+	}
 	keep := !w.close
 	if keep && x.body.c != nil && !x.body.done() {
 		keep = c.out.flush() == nil && x.body.drain()
 	}
-	if x.body.c != nil {
-		x.body.finish()
-	}
+	x.body.finish()
 	if !keep {
 		c.reason = closeReason(x)
 	}

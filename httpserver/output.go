@@ -52,6 +52,13 @@ func (o *output) empty() bool {
 	return len(o.buf) == 0
 }
 
+// failed reports whether the connection takes no more.
+func (o *output) failed() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.err != nil
+}
+
 // write appends p, sending whenever the buffer is full. Pieces larger than the buffer are sent without a copy.
 func (o *output) write(p []byte) (int, error) {
 	o.mu.Lock()
@@ -130,16 +137,40 @@ func (o *output) writeShared(p []byte) (int, error) {
 	return n, err
 }
 
-// readFrom sends what src yields through the connection's own ReadFrom. Nobody else writes meanwhile: the lock is not
-// held, since src may be the request's body, which flushes before it waits.
-func (o *output) readFrom(rf io.ReaderFrom, src io.Reader) (int64, error) {
+// readFrom sends what src yields, n bytes at most, through the connection's own ReadFrom. Nobody else writes meanwhile:
+// the lock is not held, since src may be the request's body, which flushes before it waits.
+func (o *output) readFrom(rf io.ReaderFrom, src io.Reader, n int64) (int64, error) {
 	if err := o.flush(); err != nil {
 		return 0, err
 	}
-	n, err := rf.ReadFrom(src)
+	var lr *io.LimitedReader
+	if o.c.ev != nil {
+		lr = &io.LimitedReader{R: &stampingReader{r: src, g: &o.c.stall}, N: n}
+	} else {
+		lr = &io.LimitedReader{R: src, N: min(n, sendfileSize)}
+	}
+	o.c.stall.begin(writing)
+	sent, err := rf.ReadFrom(lr)
+	o.c.stall.end(writing)
 	o.mu.Lock()
-	o.sent += n
+	o.sent += sent
 	o.mu.Unlock()
+	return sent, err
+}
+
+// sendfileSize is how much a kernel is asked to send at once: no progress is seen meanwhile.
+const sendfileSize = 1 << 20
+
+// A stampingReader tells a connection's wait for its source from the one for its peer.
+type stampingReader struct {
+	r io.Reader
+	g *stallGuard
+}
+
+func (s *stampingReader) Read(p []byte) (int, error) {
+	s.g.end(writing)
+	n, err := s.r.Read(p)
+	s.g.begin(writing)
 	return n, err
 }
 

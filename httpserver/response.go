@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -87,7 +88,26 @@ func (w *response) WriteHeader(status int) {
 func (w *response) Write(p []byte) (int, error) { return w.accept(p, false) }
 
 // WriteString is Write without a conversion on the caller's side.
-func (w *response) WriteString(s string) (int, error) { return w.accept([]byte(s), false) }
+func (w *response) WriteString(s string) (int, error) {
+	if !w.wrote && !w.finished && !w.hijacked {
+		w.WriteHeader(http.StatusOK)
+	}
+	if w.stages(len(s)) {
+		w.stage = append(w.stage, s...)
+		w.written += int64(len(s))
+		return len(s), nil
+	}
+	return w.accept([]byte(s), false)
+}
+
+// stages reports whether n more bytes of the body may wait in the stage: for the handler to end, or for a chunk to
+// fill.
+func (w *response) stages(n int) bool {
+	if !w.wrote || w.finished || w.hijacked || w.noBody || w.length >= 0 || w.committed && (w.head || !w.chunked) {
+		return false
+	}
+	return len(w.stage)-w.settled+n <= stageSize
+}
 
 // WriteShared is Write for bytes that never change.
 func (w *response) WriteShared(p []byte) (int, error) { return w.accept(p, true) }
@@ -121,11 +141,11 @@ func (w *response) accept(p []byte, shared bool) (int, error) {
 }
 
 func (w *response) put(p []byte, shared bool) (int, error) {
+	if w.stages(len(p)) {
+		w.stage = append(w.stage, p...)
+		return len(p), nil
+	}
 	if !w.committed {
-		if w.length < 0 && len(w.stage)-w.settled+len(p) <= stageSize {
-			w.stage = append(w.stage, p...)
-			return len(p), nil
-		}
 		w.commit(p, false)
 	}
 	switch {
@@ -146,12 +166,8 @@ func (w *response) send(p []byte, shared bool) (int, error) {
 	return w.c.out.write(p)
 }
 
-// putChunked gathers small writes into chunks.
+// putChunked writes p, which the stage has no room for: as a chunk of its own unless it is small.
 func (w *response) putChunked(p []byte, shared bool) (int, error) {
-	if len(w.stage)+len(p) <= stageSize {
-		w.stage = append(w.stage, p...)
-		return len(p), nil
-	}
 	if err := w.sendStage(); err != nil {
 		return 0, err
 	}
@@ -216,13 +232,13 @@ func (w *response) ReadFrom(src io.Reader) (int64, error) {
 	buf := outputPool.Get().(*[outputSize]byte)
 	defer outputPool.Put(buf)
 	for {
-		if rf := w.direct(); rf != nil {
-			m, err := w.c.out.readFrom(rf, &io.LimitedReader{R: src, N: w.length - w.written})
-			w.written += m
+		if rf := w.direct(src); rf != nil {
+			m, err := w.sendFrom(rf, src)
 			n += m
-			if err != nil || w.written < w.length {
+			if err != nil || m == 0 {
 				return n, err
 			}
+			continue
 		}
 		p := buf[:]
 		if n == 0 {
@@ -245,13 +261,35 @@ func (w *response) ReadFrom(src io.Reader) (int64, error) {
 	}
 }
 
-// direct returns the connection's ReadFrom if the rest of the body may go through it.
-func (w *response) direct() io.ReaderFrom {
+// direct returns the connection's ReadFrom if what follows of src may go through it: the length is declared and large,
+// and the connection is one that pulls, or the source is a file.
+func (w *response) direct(src io.Reader) io.ReaderFrom {
 	if !w.committed || w.hijacked || w.finished || w.head || w.noBody || w.chunked || w.length-w.written < outputSize {
+		return nil
+	}
+	if lr, ok := src.(*io.LimitedReader); ok {
+		src = lr.R
+	}
+	if _, file := src.(*os.File); !file && w.c.ev == nil {
 		return nil
 	}
 	rf, _ := w.c.nc.(io.ReaderFrom)
 	return rf
+}
+
+// sendFrom lets rf read a part of the body from src. A kernel's sendfile sees through one LimitedReader, not two.
+func (w *response) sendFrom(rf io.ReaderFrom, src io.Reader) (int64, error) {
+	left := w.length - w.written
+	lr, limited := src.(*io.LimitedReader)
+	if limited {
+		src, left = lr.R, min(left, lr.N)
+	}
+	n, err := w.c.out.readFrom(rf, src, left)
+	if limited {
+		lr.N -= n
+	}
+	w.written += n
+	return n, err
 }
 
 // SetReadDeadline limits the reading of this request's body; for http.ResponseController.

@@ -188,7 +188,7 @@ func (w *response) keepsBody(final bool) bool {
 	if !final && (b.touched || w.duplex) {
 		return true // the handler goes on reading
 	}
-	if b.expect {
+	if b.lent || b.awaited() {
 		return false // the client may send the body or not: nobody knows where the next request starts
 	}
 	if err := b.skip(maxDrain); err != errWouldWait {
@@ -233,8 +233,10 @@ func firstOf(a, b []byte) []byte {
 // appendConnection tells whether the connection persists (RFC 9112, 9.3 and C.2.2).
 func (w *response) appendConnection(b []byte) []byte {
 	switch {
-	case w.status == http.StatusSwitchingProtocols || w.fields.upgrade:
+	case w.status == http.StatusSwitchingProtocols || w.fields.upgrade && !w.close:
 		return append(b, "Connection: Upgrade\r\n"...)
+	case w.fields.upgrade:
+		return append(b, "Connection: close, Upgrade\r\n"...)
 	case w.close:
 		return append(b, "Connection: close\r\n"...)
 	case w.x.head.minor > 0:

@@ -325,23 +325,44 @@ func TestEarlyError(t *testing.T) { // req: 9112-9.6
 	})
 }
 
+// TestEcho reads and writes at once, a body of known and one of unknown length.
 func TestEcho(t *testing.T) {
-	inWorld(t, demo, nil, func(w *world) {
-		c, _ := w.l.dial()
-		defer c.Close()
-		body := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
-		go func() {
-			fmt.Fprintf(c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", len(body))
-			for p := body; len(p) > 0; p = p[min(len(p), 7777):] {
-				c.Write(p[:min(len(p), 7777)])
+	body := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
+	for _, chunked := range []bool{false, true} {
+		inWorld(t, demo, nil, func(w *world) {
+			c, server := w.l.dial()
+			server.p.mu.Lock()
+			server.split = 1000
+			server.p.mu.Unlock()
+			defer c.Close()
+			go func() {
+				io.WriteString(c, "POST /echo HTTP/1.1\r\nHost: a\r\n")
+				if !chunked {
+					fmt.Fprintf(c, "Content-Length: %d\r\n\r\n", len(body))
+				} else {
+					io.WriteString(c, "Transfer-Encoding: chunked\r\n\r\n")
+				}
+				for p := body; len(p) > 0; p = p[min(len(p), 7777):] {
+					part := p[:min(len(p), 7777)]
+					if chunked {
+						fmt.Fprintf(c, "%x;e=x\r\n%s\r\n", len(part), part)
+					} else {
+						c.Write(part)
+					}
+					time.Sleep(time.Millisecond)
+				}
+				if chunked {
+					io.WriteString(c, "0\r\n\r\n")
+				}
+				io.WriteString(c, get("/next"))
+			}()
+			time.Sleep(time.Second)
+			all := w.answers(arrived(c), "POST", "GET")
+			if all[0].body != string(body) || all[1].body != "GET /next" {
+				w.t.Errorf("chunked %v: %d bytes, then %q", chunked, len(all[0].body), all[1].body)
 			}
-			io.WriteString(c, get("/next"))
-		}()
-		all := w.answers(arrived(c), "POST", "GET")
-		if all[0].body != string(body) || all[1].body != "GET /next" {
-			w.t.Errorf("%d bytes, then %q", len(all[0].body), all[1].body)
-		}
-	})
+		})
+	}
 }
 
 func TestShared(t *testing.T) {

@@ -112,6 +112,17 @@ func (s *Server) init() {
 	s.flushes = list(0, flushDelay, func(c *conn) { c.out.expire() })
 }
 
+// list returns the list of those who wait for kind.
+func (s *Server) list(kind int) *timeoutList {
+	switch kind {
+	case wakeHead:
+		return &s.heads
+	case wakeLinger:
+		return &s.lingers
+	}
+	return &s.idles
+}
+
 func (s *Server) maxHeader() int {
 	if s.MaxHeaderBytes > 0 {
 		return s.MaxHeaderBytes
