@@ -8,7 +8,7 @@ import (
 	"ustack/stack/tcb"
 )
 
-// pool lends the blocks of all queues, tcb.Blocks, and keeps count of them.
+// pool has the blocks of all queues and keeps count of them.
 type pool struct {
 	budget int64
 	used   atomic.Int64
@@ -19,12 +19,9 @@ type pool struct {
 
 func (p *pool) init(budget int64) { p.budget = budget }
 
-// Get lends a block. A large one is refused when the budget is spent.
-func (p *pool) Get(n int) []byte {
-	if used := p.used.Add(int64(n)); used > p.budget && n == tcb.LargeBlock {
-		p.used.Add(-int64(n))
-		return nil
-	}
+// take lends a block of n octets, whatever has been lent already.
+func (p *pool) take(n int) []byte {
+	p.used.Add(int64(n))
 	if n == tcb.SmallBlock {
 		if b, ok := p.small.Get().(*[tcb.SmallBlock]byte); ok {
 			return b[:]
@@ -35,15 +32,41 @@ func (p *pool) Get(n int) []byte {
 	return make([]byte, n)
 }
 
-// Put takes a block back.
-func (p *pool) Put(b []byte) {
-	b = b[:cap(b)]
+func (p *pool) give(b []byte) {
 	p.used.Add(-int64(len(b)))
 	if len(b) == tcb.SmallBlock {
 		p.small.Put((*[tcb.SmallBlock]byte)(b))
 	} else {
 		p.large.Put((*[tcb.LargeBlock]byte)(b))
 	}
+}
+
+// lender is the pool as one connection sees it: tcb.Blocks.
+type lender struct {
+	p    *pool
+	held int
+	slow bool // the block would be for what has arrived, and there is more than the reader has read
+}
+
+// lentAlways is what a connection may hold of what has arrived when the budget is spent, in
+// octets: slow readers have their share of the memory, the others still move.
+const lentAlways = 4 * tcb.SmallBlock
+
+// Get lends a block. When the budget is spent there are no large ones, and for what arrives for a
+// slow reader that holds a few no small ones either: the peer sends it again.
+func (l *lender) Get(n int) []byte {
+	if l.p.spent() && (n == tcb.LargeBlock || l.slow && l.held >= lentAlways) {
+		return nil
+	}
+	l.held += n
+	return l.p.take(n)
+}
+
+// Put takes a block back.
+func (l *lender) Put(b []byte) {
+	b = b[:cap(b)]
+	l.held -= len(b)
+	l.p.give(b)
 }
 
 // spent reports whether new connections must be refused.

@@ -9,6 +9,7 @@ import (
 
 	"ustack/ippkt"
 	"ustack/stack/tcb"
+	"ustack/tcpseg"
 )
 
 // Conn is a TCP connection: net.Conn, and what *net.TCPConn has besides. All methods may be
@@ -26,6 +27,7 @@ type Conn struct {
 
 	mu    sync.Mutex
 	t     *tcb.TCB
+	mem   lender
 	q     *queue   // where to send
 	last  tcb.Time // of the clock as the TCB has seen it
 	ipid  uint16
@@ -60,7 +62,7 @@ type Conn struct {
 
 // newConn makes a Conn that is in no table and has no TCB yet.
 func (s *Stack) newConn(q *queue, key *flowKey) *Conn {
-	c := &Conn{s: s, q: q, key: *key, linger: -1}
+	c := &Conn{s: s, q: q, key: *key, linger: -1, mem: lender{p: &s.mem}}
 	c.rcond.L, c.wcond.L = &c.mu, &c.mu
 	h := s.secret.label(key)
 	c.label, c.ipid = uint32(h)&0xfffff, uint16(h>>32)
@@ -78,6 +80,20 @@ func (c *Conn) lock() {
 }
 
 func (c *Conn) unlock() { c.mu.Unlock() }
+
+// config makes of a configuration one of c's own.
+func (c *Conn) config(cfg tcb.Config) *tcb.Config {
+	cfg.Blocks = &c.mem
+	return &cfg
+}
+
+// input gives the TCB a segment. c.mu is held.
+func (c *Conn) input(now tcb.Time, seg *tcpseg.Segment) tcb.Result {
+	c.mem.slow = c.t.Readable() > 0
+	r := c.t.Input(c.at(now), seg)
+	c.mem.slow = false
+	return r
+}
 
 // clock reads the time for the TCB.
 func (c *Conn) clock() tcb.Time { return c.at(c.s.now()) }

@@ -138,7 +138,7 @@ func (q *queue) input(c *Conn, now tcb.Time, seg *tcpseg.Segment) bool {
 	if c.q != q && c.t.State() == tcb.SynSent {
 		c.q = q // a dialled connection adopts the queue of its SYN,ACK
 	}
-	q.took(c, c.t.Input(c.at(now), seg))
+	q.took(c, c.input(now, seg))
 	return true
 }
 

@@ -159,7 +159,7 @@ func (s *Stack) tryOpen(q *queue, key *flowKey, cfg *tcb.Config) *Conn {
 	c := s.newConn(q, key)
 	now := c.clock()
 	iss, offset := s.secret.isn(key, now)
-	c.t = tcb.Dial(now, cfg, &tcb.DialInfo{ISS: iss, TSOffset: offset})
+	c.t = tcb.Dial(now, c.config(*cfg), &tcb.DialInfo{ISS: iss, TSOffset: offset})
 	if !s.table.addConn(c) {
 		c.t.Release()
 		return nil

@@ -104,12 +104,12 @@ func (q *queue) accept(sh *shard, id uint32, now tcb.Time, seg *tcpseg.Segment) 
 	l := r.l
 	c := q.s.newConn(q, &e.key)
 	c.lock() // nobody else knows c yet: no order is broken
-	c.t = tcb.Accept(c.at(now), l.config(r.q, e.key.remote), r.ho.Handshake())
+	c.t = tcb.Accept(c.at(now), c.config(*l.config(r.q, e.key.remote)), r.ho.Handshake())
 	q.s.freeHalfOpen(sh, e)
 	sh.setConn(id, c)
 	sh.mu.Unlock()
 	q.s.mem.conns.Add(1)
-	q.took(c, c.t.Input(c.at(now), seg))
+	q.took(c, c.input(now, seg))
 	c.unlock()
 	l.add(q.sc, c)
 }

@@ -61,3 +61,17 @@ func (h *hosts) pair(t testing.TB) (dialled, accepted *Conn) {
 	}
 	return c.(*Conn), s
 }
+
+// firstEnd is a link that leads nowhere.
+func firstEnd() []link.Link {
+	l, _ := link.Pair(link.PairConfig{})
+	return []link.Link{l}
+}
+
+func prefixes(list ...string) []netip.Prefix {
+	var out []netip.Prefix
+	for _, p := range list {
+		out = append(out, netip.MustParsePrefix(p))
+	}
+	return out
+}

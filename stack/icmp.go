@@ -38,7 +38,7 @@ type bucket struct {
 	limit  int
 }
 
-func (l *icmpLimits) init(*secrets) { l.seed = maphash.MakeSeed() }
+func (l *icmpLimits) init() { l.seed = maphash.MakeSeed() }
 
 const second = tcb.Time(1e9)
 

@@ -166,7 +166,7 @@ func (q *queue) write(off link.Offload, hdr []byte, payload [4][]byte) {
 
 // config returns what a connection over this queue is made with.
 func (q *queue) config(o *tcb.Options, is4 bool) tcb.Config {
-	c := tcb.Config{Options: *o, Blocks: &q.s.mem}
+	c := tcb.Config{Options: *o}
 	if is4 {
 		c.LinkMSS, c.DefaultMSS = q.link.MTU()-ippkt.IPv4HeaderLen-tcpseg.MinHeaderLen, 536
 	} else {

@@ -464,10 +464,18 @@ func TestDialInCallback(t *testing.T) {
 	})
 }
 
+// goroutines counts those of the bubble we are in.
+func goroutines() int {
+	buf := make([]byte, 1<<20)
+	header, _, _ := bytes.Cut(buf[:runtime.Stack(buf, false)], []byte("\n"))
+	bubble := header[bytes.Index(header, []byte("synctest bubble")):]
+	return bytes.Count(buf[:runtime.Stack(buf, true)], bubble)
+}
+
 // Idle connections own no goroutine, and beyond eight no worker stays.
 func TestIdleIsFree(t *testing.T) {
 	inBubble(t, func(t *testing.T, h *hosts) {
-		before := runtime.NumGoroutine()
+		before := goroutines()
 		release := make(chan struct{})
 		address := h.onData(t, func(c *Conn) {
 			drain(c)
@@ -480,12 +488,12 @@ func TestIdleIsFree(t *testing.T) {
 			all = append(all, c)
 		}
 		synctest.Wait()
-		if n := runtime.NumGoroutine() - before; n < 50 {
+		if n := goroutines() - before; n < 50 {
 			t.Errorf("%d goroutines for 50 handlers at work", n)
 		}
 		close(release)
 		synctest.Wait()
-		if n := runtime.NumGoroutine() - before; n > maxParked {
+		if n := goroutines() - before; n > maxParked {
 			t.Errorf("%d goroutines are left, want at most %d", n, maxParked)
 		}
 		// And no memory.

@@ -90,39 +90,43 @@ type Stack struct {
 
 // New makes a stack and starts a reader for each queue of each link. Close ends it.
 func New(cfg Config) (*Stack, error) {
-	if err := cfg.check(); err != nil {
+	s := &Stack{cfg: cfg}
+	if err := s.init(); err != nil {
 		return nil, fmt.Errorf("stack: %w", err)
-	}
-	s := &Stack{
-		cfg:     cfg,
-		log:     cfg.Logger,
-		start:   time.Now(),
-		drained: make(chan struct{}),
-		closed:  make(chan struct{}),
-		failed:  make(chan struct{}),
-	}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
-	}
-	if err := s.secret.init(cfg.Rand); err != nil {
-		return nil, fmt.Errorf("stack: reading secrets: %w", err)
-	}
-	s.addrs.init(cfg.Addrs)
-	s.table.init(maphash.MakeSeed())
-	s.timers.init(s)
-	s.mem.init(cfg.MemoryBudget)
-	s.ports.init(&s.secret)
-	s.limits.init(&s.secret)
-	s.listeners.byPort = make(map[uint16][]*Listener)
-	for _, l := range cfg.Links {
-		for _, q := range l.Queues() {
-			s.queues = append(s.queues, newQueue(s, l, q))
-		}
 	}
 	for _, q := range s.queues {
 		s.readers.Go(q.read)
 	}
 	return s, nil
+}
+
+// init prepares everything but the readers.
+func (s *Stack) init() error {
+	if err := s.cfg.check(); err != nil {
+		return err
+	}
+	s.start = time.Now()
+	s.drained, s.closed, s.failed = make(chan struct{}), make(chan struct{}), make(chan struct{})
+	s.log = s.cfg.Logger
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if err := s.secret.init(s.cfg.Rand); err != nil {
+		return fmt.Errorf("reading secrets: %w", err)
+	}
+	s.addrs.init(s.cfg.Addrs)
+	s.table.init(maphash.MakeSeed())
+	s.timers.init(s)
+	s.mem.init(s.cfg.MemoryBudget)
+	s.ports.init(&s.secret)
+	s.limits.init()
+	s.listeners.byPort = make(map[uint16][]*Listener)
+	for _, l := range s.cfg.Links {
+		for _, q := range l.Queues() {
+			s.queues = append(s.queues, newQueue(s, l, q))
+		}
+	}
+	return nil
 }
 
 // check fills in defaults and refuses what cannot work.

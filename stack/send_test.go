@@ -1,0 +1,225 @@
+package stack
+
+import (
+	"encoding/binary"
+	"net"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+
+	"ustack/ippkt"
+	"ustack/stack/link"
+	"ustack/tcpseg"
+)
+
+// accepted returns a connection to a test peer, whatever else has been sent thrown away.
+func (w *wire) accepted(is6 bool, port uint16) (*Conn, *peer) {
+	w.t.Helper()
+	l, err := w.s.Listen("tcp", ":80")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer l.Close()
+	p := w.peer(is6, 80, port)
+	p.open()
+	c, err := l.AcceptConn()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.silence()
+	return c, p
+}
+
+// Every packet of a connection has DF, our addresses, one flow label, and an identification
+// that goes on. req: PMTU-01 V4S-01 V4S-02 V4S-04 V4S-09 V6S-02 V6S-03 FR6-15 MUST-2 V6R-06
+func TestHeadersSent(t *testing.T) {
+	for _, is6 := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWire(t)
+			l, err := w.s.Listen("tcp", ":80")
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := w.peer(is6, 80, 4000)
+			p.send(tcpseg.SYN, "")
+			var all [][]byte
+			all = append(all, w.answer())
+			_, s := w.parse(all[0])
+			if want := uint16(1500 - p.h.Len() - 20); s.Options.MSS != want { // req: MUST-67 MUST-14
+				t.Errorf("MSS %d, want %d", s.Options.MSS, want)
+			}
+			p.ack = s.Seq.Add(1)
+			p.send(tcpseg.ACK, "")
+			c, err := l.AcceptConn()
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Write(make([]byte, 3001))
+			all = append(all, w.recv()...)
+			p.send(tcpseg.ACK, "data")
+			c.Read(make([]byte, 10))
+			c.Close()
+			all = append(all, w.recv()...)
+			c.Abort()
+			all = append(all, w.recv()...)
+			if len(all) < 5 {
+				t.Fatalf("only %d packets", len(all))
+			}
+			first, _ := w.parse(all[0])
+			next := uint32(0)
+			for i, b := range all {
+				ip, s := w.parse(b)
+				if len(b) > 1500 || ip.Src != p.h.Dst || ip.Dst != p.h.Src || ip.TTL != 64 || ip.IsFragment() || ip.FragHeader != 0 {
+					t.Errorf("packet %d: %+v", i, ip)
+				}
+				if s.SrcPort != 80 || s.DstPort != 4000 {
+					t.Errorf("packet %d has ports %d, %d", i, s.SrcPort, s.DstPort)
+				}
+				if is6 && (ip.FlowLabel == 0 || ip.FlowLabel != first.FlowLabel) {
+					t.Errorf("packet %d has flow label %#x, the first has %#x", i, ip.FlowLabel, first.FlowLabel)
+				}
+				if !is6 && (!ip.DontFragment || i > 1 && ip.ID != next) {
+					t.Errorf("packet %d: DF %v, ID %d, want %d", i, ip.DontFragment, ip.ID, next)
+				}
+				next = uint32(uint16(ip.ID + 1))
+			}
+		})
+	}
+}
+
+// What is left to the device is told right. req: TSO-01 TSO-02 TSO-03 TSO-04 TSO-05 TSO-06 TSO-09
+// TSO-10 TSO-12 TSO-13
+func TestSuperSegments(t *testing.T) {
+	for _, is6 := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			near, far := link.Pair(link.PairConfig{GSO: true})
+			w := &wire{t: t, s: newStack(t, near, addrB4, addrB6), far: far.Queues()[0], frame: link.NewFrame()}
+			l, err := w.s.Listen("tcp", ":80")
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := w.peer(is6, 80, 4000)
+			p.send(tcpseg.SYN, "")
+			frames := w.frames()
+			p.ack = tcpseg.Seq(binary.BigEndian.Uint32(frames[0].Packet[p.h.Len()+4:])).Add(1)
+			p.send(tcpseg.ACK, "")
+			c, err := l.AcceptConn()
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Write(make([]byte, 4000))
+			data := w.frames()
+			if len(data) != 1 {
+				t.Fatalf("4000 octets left in %d packets, want 1 super-segment", len(data))
+			}
+			kind := link.GSOTCPv4
+			if is6 {
+				kind = link.GSOTCPv6
+			}
+			if f := data[0]; f.GSO != kind || f.GSOSize != 536 && f.GSOSize != 1220 || int(f.HdrLen) != p.h.Len()+20 {
+				t.Errorf("offload %+v", f.Offload)
+			}
+			c.Write([]byte("small"))
+			frames = append(append(frames, data...), w.frames()...)
+			p.send(tcpseg.ACK, "x")
+			frames = append(frames, w.frames()...)
+			c.Abort()
+			frames = append(frames, w.frames()...)
+			nextID := uint16(0)
+			for i, f := range frames {
+				ip, r := ippkt.Parse(f.Packet)
+				if r != ippkt.ReasonNone {
+					t.Fatalf("packet %d: %v", i, r)
+				}
+				seg, err := tcpseg.Parse(ip.Payload)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !f.NeedsCsum || int(f.CsumStart) != ip.HeaderLen || f.CsumOffset != 16 {
+					t.Errorf("packet %d: offload %+v", i, f.Offload)
+				}
+				want := ippkt.Fold(ippkt.PseudoSum(ip.Src, ip.Dst, ippkt.ProtoTCP, len(ip.Payload)))
+				if got := binary.BigEndian.Uint16(ip.Payload[16:]); got != want {
+					t.Errorf("packet %d: checksum field %#x, want the pseudo-header's %#x", i, got, want)
+				}
+				if !is6 && i > 1 && uint16(ip.ID) != nextID {
+					t.Errorf("packet %d: ID %d, want %d", i, ip.ID, nextID)
+				}
+				n := uint16(1)
+				if f.GSO != link.GSONone {
+					n = uint16((len(seg.Payload) + int(f.GSOSize) - 1) / int(f.GSOSize))
+					if seg.Flags&(tcpseg.SYN|tcpseg.RST|tcpseg.URG) != 0 || len(seg.Payload) <= int(f.GSOSize) {
+						t.Errorf("packet %d is no super-segment: %v, %d octets", i, seg.Flags, len(seg.Payload))
+					}
+				}
+				nextID = uint16(ip.ID) + n
+			}
+		})
+	}
+}
+
+// frames is recv with the offload fields.
+func (w *wire) frames() []link.Frame {
+	synctest.Wait()
+	var all []link.Frame
+	for {
+		f := link.NewFrame()
+		if ok, err := w.far.Read(f); err != nil || !ok {
+			return all
+		}
+		all = append(all, *f)
+	}
+}
+
+// Many packets in one turn are answered by few ACKs. req: MUST-58 MUST-59 SHLD-19
+func TestACKsCoalesce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire(t)
+		c, p := w.accepted(false, 4000)
+		c.lock() // the reader waits for it, and all packets are there when it goes on
+		for range 20 {
+			p.send(tcpseg.ACK, string(make([]byte, 536)))
+		}
+		c.unlock()
+		acks := w.recv()
+		if len(acks) > 3 || len(acks) == 0 {
+			t.Errorf("20 segments in one turn were answered by %d packets", len(acks))
+			return
+		}
+		if _, s := w.parse(acks[len(acks)-1]); s.Ack != p.seq {
+			t.Errorf("the last ACK is %d, want %d", s.Ack, p.seq)
+		}
+	})
+}
+
+// A dialled connection goes on where its SYN,ACK came in; both addresses of a family work.
+func TestQueues(t *testing.T) {
+	la, lb := link.Pair(link.PairConfig{Queues: 4})
+	a := newStack(t, la, addrA4, addrA6)
+	b := newStack(t, lb, addrB4, addrB6, func(c *Config) {
+		c.Addrs = append(c.Addrs, netip.MustParsePrefix("10.90.0.3/24"))
+	})
+	h := &hosts{a, b}
+	l, err := b.Listen("tcp", ":80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.OnAccept(func(nc net.Conn) {
+		c := nc.(*Conn)
+		c.OnReadable(func() { echoBack(c) })
+	})
+	used := map[*queue]bool{}
+	for i := range 32 {
+		to := addrB4
+		if i%2 == 1 {
+			to = "10.90.0.3"
+		}
+		c := dialOrFail(t, h.a, to+":80")
+		roundTrip(t, c, "hello")
+		used[c.home()] = true
+		c.Close()
+	}
+	if len(used) < 2 {
+		t.Error("all connections are on one queue")
+	}
+}

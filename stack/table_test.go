@@ -1,0 +1,325 @@
+package stack
+
+import (
+	"hash/maphash"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unsafe"
+
+	"ustack/stack/link"
+	"ustack/stack/tcb"
+	"ustack/tcpseg"
+)
+
+// The index against a map, with hashes that collide.
+func TestTableModel(t *testing.T) {
+	if n := unsafe.Sizeof(flowKey{}); n != 36 {
+		t.Errorf("a key has %d octets, want 36", n)
+	}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var sh shard
+	model := map[flowKey]uint32{}
+	hash := func(k *flowKey) uint32 { return uint32(k.lport) % 97 * 0x10001 }
+	var keys []flowKey
+	for step := range 200_000 {
+		k := flowKey{lport: uint16(rnd.IntN(2000)), rport: uint16(rnd.IntN(2))}
+		id, ok := sh.find(&k, hash(&k))
+		want, there := model[k]
+		if ok != there || ok && id != want {
+			t.Fatalf("step %d: find says %d, %v; want %d, %v", step, id, ok, want, there)
+		}
+		switch {
+		case there:
+			sh.remove(id)
+			delete(model, k)
+		case rnd.IntN(10) < 6 || step%50_000 > 40_000 == false:
+			model[k] = sh.insert(&k, hash(&k))
+			keys = append(keys, k)
+		}
+		if sh.live != len(model) || sh.entries.live != len(model) {
+			t.Fatalf("step %d: %d live, %d entries, want %d", step, sh.live, sh.entries.live, len(model))
+		}
+	}
+	for k, id := range model {
+		if got, ok := sh.find(&k, hash(&k)); !ok || got != id {
+			t.Fatalf("%v is lost", k)
+		}
+		sh.remove(id)
+	}
+	if sh.index != nil || sh.live != 0 {
+		t.Error("an empty shard holds an index")
+	}
+}
+
+func TestTablePlaces(t *testing.T) {
+	var tb table
+	tb.init(maphash.MakeSeed())
+	used := map[*shard]int{}
+	for i := range 6400 {
+		k := flowKey{local: us4, remote: them4, lport: 80, rport: uint16(i)}
+		sh, _ := tb.place(&k)
+		used[sh]++
+	}
+	if len(used) != numShards {
+		t.Errorf("%d of %d shards are used", len(used), numShards)
+	}
+	for _, n := range used {
+		if n > 200 {
+			t.Errorf("%d of 6400 flows in one shard of %d", n, numShards)
+		}
+	}
+}
+
+// The heap against a model: nobody is woken late, nobody who was dropped is woken.
+func TestTimersModel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newWire(t).s
+		rnd := rand.New(rand.NewPCG(3, 4))
+		type owner struct {
+			id   timerID
+			when tcb.Time
+		}
+		var owners []*owner
+		for range 3000 {
+			switch {
+			case len(owners) == 0 || rnd.IntN(3) == 0:
+				o := &owner{when: s.now() + tcb.Time(rnd.IntN(1e9)) + 1e9}
+				o.id = s.timers.set(0, timerNode{shard: &s.table.shards[0], entry: 1 << 30}, o.when)
+				owners = append(owners, o)
+			case rnd.IntN(2) == 0:
+				o := owners[rnd.IntN(len(owners))]
+				when := s.now() + tcb.Time(rnd.IntN(2e9)) + 1e6
+				s.timers.set(o.id, timerNode{}, when)
+				o.when = min(o.when, when)
+			default:
+				i := rnd.IntN(len(owners))
+				s.timers.drop(owners[i].id)
+				owners = slices.Delete(owners, i, i+1)
+			}
+			checkHeap(t, &s.timers)
+		}
+		for len(owners) > 0 {
+			first := slices.MinFunc(owners, func(a, b *owner) int { return int(a.when - b.when) })
+			if got := s.timers.heap[0].when; got != first.when {
+				t.Fatalf("the first timer goes off at %d, want %d", got, first.when)
+			}
+			time.Sleep(time.Duration(first.when-s.now()) + 1)
+			synctest.Wait()
+			checkHeap(t, &s.timers)
+			now := s.now()
+			owners = slices.DeleteFunc(owners, func(o *owner) bool {
+				if o.when > now {
+					return false
+				}
+				if pos := s.timers.nodes.at(uint32(o.id - 1)).pos; pos != 0 {
+					t.Fatalf("a timer for %d is still armed at %d", o.when, now)
+				}
+				s.timers.drop(o.id)
+				return true
+			})
+		}
+		if n := len(s.timers.heap); n != 0 {
+			t.Errorf("%d timers are left", n)
+		}
+	})
+}
+
+func checkHeap(t *testing.T, tm *timers) {
+	t.Helper()
+	tm.mu.Lock()
+	defer tm.mu.Unlock()
+	for i, it := range tm.heap {
+		if tm.nodes.at(it.id).pos != int32(i+1) {
+			t.Fatalf("node %d says it is at %d, it is at %d", it.id, tm.nodes.at(it.id).pos-1, i)
+		}
+		if i > 0 && tm.heap[(i-1)/2].when > it.when {
+			t.Fatalf("the heap is out of order at %d", i)
+		}
+	}
+}
+
+// The reference vectors of SipHash-2-4: key 00 01 … 0f, messages 00 01 02 …
+func TestSipHash(t *testing.T) {
+	k := sipKey{0x0706050403020100, 0x0f0e0d0c0b0a0908}
+	var msg []byte
+	for i := range 16 {
+		msg = append(msg, byte(i))
+	}
+	for n, want := range map[int]uint64{0: 0x726fdb47dd0e0e31, 1: 0x74f839c593dc67fd, 8: 0x93f5f5799a932462, 15: 0xa129ca6149be45e5} {
+		if got := k.sum(msg[:n]); got != want {
+			t.Errorf("hash of %d octets is %#x, want %#x", n, got, want)
+		}
+	}
+}
+
+// req: MUST-8 MUST-9 SHLD-1 6528-01 6528-02 7323-17
+func TestISN(t *testing.T) {
+	secret := func() *secrets {
+		s, err := New(Config{Links: firstEnd(), Addrs: prefixes("10.0.0.1/8")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+		return &s.secret
+	}
+	s := secret()
+	key := flowKey{us4, them4, 80, 4000}
+	iss, offset := s.isn(&key, 1e9)
+	later, sameOffset := s.isn(&key, 2e9)
+	if d := later.Sub(iss); d != 250_000 || offset != sameOffset {
+		t.Errorf("after a second the ISN is %d higher, the offset %d, was %d", d, sameOffset, offset)
+	}
+	if other, _ := secret().isn(&key, 1e9); other == iss {
+		t.Error("two boots have the same ISN")
+	}
+	// Any bit of the flow changes half of the bits.
+	flip := func(change func(*flowKey)) {
+		k := key
+		change(&k)
+		i, o := s.isn(&k, 1e9)
+		h, g := s.isnKey.flow(&key), s.isnKey.flow(&k)
+		n := popcount(h ^ g)
+		if i == iss || o == offset || n < 12 || n > 52 {
+			t.Errorf("%v differs in %d of 64 bits", k, n)
+		}
+	}
+	for b := range 128 {
+		flip(func(k *flowKey) { k.local[b/8] ^= 1 << (b % 8) })
+		flip(func(k *flowKey) { k.remote[b/8] ^= 1 << (b % 8) })
+	}
+	for b := range 16 {
+		flip(func(k *flowKey) { k.lport ^= 1 << b })
+		flip(func(k *flowKey) { k.rport ^= 1 << b })
+	}
+}
+
+func popcount(x uint64) (n int) {
+	for ; x != 0; x &= x - 1 {
+		n++
+	}
+	return n
+}
+
+// req: 4987-02 MEM-01
+func TestBudget(t *testing.T) {
+	var p pool
+	p.init(4 * tcb.LargeBlock)
+	p.conns.Store(2)
+	a, b := &lender{p: &p}, &lender{p: &p}
+	var all [][]byte
+	for p.level() == 0 {
+		all = append(all, a.Get(tcb.LargeBlock))
+	}
+	if len(all) != 3 {
+		t.Errorf("memory is short after %d of 4 blocks, want 3", len(all))
+	}
+	if got, want := p.share(), tcb.LargeBlock; got != want {
+		t.Errorf("each queue may hold %d octets, want %d", got, want)
+	}
+	all = append(all, a.Get(tcb.LargeBlock))
+	if !p.spent() || a.Get(tcb.LargeBlock) != nil || b.Get(tcb.LargeBlock) != nil {
+		t.Error("the budget is not spent")
+	}
+	if s := a.Get(tcb.SmallBlock); len(s) != tcb.SmallBlock {
+		t.Error("a small block to send from was refused")
+	} else {
+		a.Put(s[:17])
+	}
+	a.slow, b.slow = true, true
+	if a.Get(tcb.SmallBlock) != nil {
+		t.Error("who holds much may take in more")
+	}
+	var few [][]byte
+	for s := b.Get(tcb.SmallBlock); s != nil; s = b.Get(tcb.SmallBlock) {
+		few = append(few, s)
+	}
+	if got := len(few) * tcb.SmallBlock; got != lentAlways {
+		t.Errorf("who holds nothing may take in %d octets, want %d", got, lentAlways)
+	}
+	for _, s := range few {
+		b.Put(s)
+	}
+	for _, s := range all {
+		a.Put(s)
+	}
+	if p.used.Load() != 0 || p.level() != 0 || a.held != 0 || b.held != 0 {
+		t.Errorf("%d octets are used, %d and %d held", p.used.Load(), a.held, b.held)
+	}
+}
+
+// Readers that do not read hold no more than the budget, and others move on. req: MEM-01
+func TestSlowReadersShareTheBudget(t *testing.T) {
+	const budget, readers = 8 << 20, 40
+	synctest.Test(t, func(t *testing.T) {
+		h := newHosts(t, link.PairConfig{}, func(c *Config) { c.MemoryBudget = budget })
+		l, err := h.b.Listen("tcp", ":80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var slow, writers []*Conn
+		for range readers {
+			writers = append(writers, dialOrFail(t, h.a, addrB4+":80"))
+			s, err := l.AcceptConn()
+			if err != nil {
+				t.Fatal(err)
+			}
+			slow = append(slow, s)
+		}
+		for _, c := range writers {
+			go c.Write(make([]byte, 8<<20))
+		}
+		time.Sleep(time.Minute)
+		for name, s := range map[string]*Stack{"writers": h.a, "readers": h.b} {
+			if n := s.Stats().MemoryUsed; n > budget*5/4 || n < budget/8 {
+				t.Errorf("the %s hold %d octets of a budget of %d", name, n, budget)
+			}
+		}
+		// They all move when they are read.
+		var wg sync.WaitGroup
+		for i, s := range slow {
+			wg.Go(func() {
+				s.SetReadDeadline(time.Now().Add(4 * time.Minute))
+				if n, err := io.CopyN(io.Discard, s, 1<<20); err != nil {
+					t.Errorf("reader %d after %d octets: %v", i, n, err)
+				}
+			})
+		}
+		wg.Wait()
+	})
+}
+
+// When memory is spent, new connections are not taken. req: 4987-02
+func TestNoMemoryNoConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire(t, func(c *Config) { c.MemoryBudget = 1 << 20 })
+		if _, err := w.s.Listen("tcp", ":80"); err != nil {
+			t.Fatal(err)
+		}
+		w.s.mem.used.Add(1 << 20)
+		p := w.peer(false, 80, 4000)
+		p.send(tcpseg.SYN, "")
+		w.silence()
+		if n := w.drops("listen-memory-spent"); n != 1 {
+			t.Errorf("%d SYNs dropped, want 1", n)
+		}
+		w.s.mem.used.Add(-1 << 20)
+		p.seq--
+		p.send(tcpseg.SYN, "")
+		w.answer()
+	})
+}
+
+// A burst of SYNs costs little each and nothing for good. req: 4987-01
+func TestHalfOpenSize(t *testing.T) {
+	if n := unsafe.Sizeof(tcb.HalfOpen{}); n > 256 {
+		t.Errorf("a half-open connection takes %d octets, want at most 256", n)
+	}
+	if n := unsafe.Sizeof(timeWait{}); n > 128 {
+		t.Errorf("a TIME-WAIT record takes %d octets, want at most 128", n)
+	}
+}
