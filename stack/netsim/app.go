@@ -46,6 +46,7 @@ type Script struct {
 	Eager      bool // write before the connection is established
 	End        End
 	EndAt      int64
+	Fiddle     bool // change switches and budgets now and then
 }
 
 // pauseOften is how often a read or write is followed by a pause, if there are any.
@@ -55,7 +56,6 @@ const pauseOften = 0.2
 type app struct {
 	Script
 	c        *Conn
-	out, in  stream
 	wakeAt   Time // when it runs next; 0: not settled
 	written  int64
 	read     int64
@@ -82,15 +82,13 @@ func newApp(c *Conn) app {
 	if a.ReadChunk == 0 {
 		a.ReadChunk = 16 << 10
 	}
-	a.out = stream{shiftOf(c.host.id, c.flow.local, c.flow.remote)}
-	a.in = stream{shiftOf(c.flow.peer.id, c.flow.remote, c.flow.local)}
 	a.readAt = c.host.sim.now + a.ReadDelay
 	return a
 }
 
-func shiftOf(host int, local, remote uint16) int64 {
-	return (int64(host)*104_729 + int64(local)*7919 + int64(remote)*31) % period
-}
+// out and in return what the two ends write: each connection something else, told by its ISS.
+func (a *app) out() stream { return stream{int64(a.c.watch.iss)} }
+func (a *app) in() stream  { return stream{int64(a.c.watch.irs)} }
 
 // told takes events.
 func (a *app) told(e tcb.Events) {
@@ -128,6 +126,9 @@ func (a *app) run() {
 	}
 	if c.tcb.State() >= tcb.Established {
 		a.connected = true
+	}
+	if a.Fiddle && c.host.sim.chance(0.05) {
+		a.fiddle()
 	}
 	a.reading()
 	a.writing()
@@ -198,8 +199,8 @@ func (a *app) take(n int) int {
 func (a *app) check(parts ...[]byte) {
 	off := a.read
 	for _, b := range parts {
-		if good := a.in.check(off, b); good < len(b) {
-			a.c.fail("delivered octets are a prefix of those written", "octet %d is %#x, not %#x", off+int64(good), b[good], a.in.at(off+int64(good), 1)[0])
+		if good := a.in().check(off, b); good < len(b) {
+			a.c.fail("delivered octets are a prefix of those written", "octet %d is %#x, not %#x", off+int64(good), b[good], a.in().at(off+int64(good), 1)[0])
 			return
 		}
 		off += int64(len(b))
@@ -271,9 +272,9 @@ func (a *app) put(n int) bool {
 	var took int
 	switch method {
 	case Copied:
-		took = c.tcb.Write(now, a.out.at(a.written, n))
+		took = c.tcb.Write(now, a.out().at(a.written, n))
 	case Shared:
-		took = c.tcb.WriteShared(now, a.out.at(a.written, n))
+		took = c.tcb.WriteShared(now, a.out().at(a.written, n))
 	case Reserved:
 		return a.reserve(n)
 	}
@@ -315,8 +316,8 @@ func (a *app) commit() {
 	if c.host.sim.chance(0.3) {
 		n = c.host.sim.rng.IntN(n + 1)
 	}
-	k := copy(a.reserved[0][:min(n, len(a.reserved[0]))], a.out.at(a.written, n))
-	copy(a.reserved[1], a.out.at(a.written+int64(k), n-k))
+	k := copy(a.reserved[0][:min(n, len(a.reserved[0]))], a.out().at(a.written, n))
+	copy(a.reserved[1], a.out().at(a.written+int64(k), n-k))
 	a.reserved = [2][]byte{}
 	if c.tcb.WriteErr() != nil {
 		n = 0
@@ -363,4 +364,17 @@ func (a *app) ending() {
 func (a *app) stop() {
 	a.closed, a.closedWrite, a.readDone = true, true, true
 	a.peeked = 0
+}
+
+// fiddle changes what may change on a live connection.
+func (a *app) fiddle() {
+	s := a.c.host.sim
+	if s.chance(0.5) {
+		a.c.tcb.SetBudget(pick(s, 3000, 20_000, 1<<20), pick(s, 3000, 20_000, 1<<20))
+		return
+	}
+	o, fresh := a.c.tcb.Options(), s.randomOptions()
+	o.Nagle, o.DelayedACK, o.ACKEvery = fresh.Nagle, fresh.DelayedACK, fresh.ACKEvery
+	o.RcvBuf, o.SndBuf, o.NoIdleRestart = fresh.RcvBuf, fresh.SndBuf, fresh.NoIdleRestart
+	a.c.tcb.Set(s.now, &o)
 }

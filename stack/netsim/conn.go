@@ -64,7 +64,7 @@ func (c *Conn) EOF() bool { return c.app.eof }
 func (c *Conn) other() *Conn {
 	for i := len(c.host.sim.conns) - 1; i >= 0; i-- {
 		o := c.host.sim.conns[i]
-		if o.host == c.flow.peer && o.flow == (flow{c.host, c.flow.remote, c.flow.local}) && o != c {
+		if o.host == c.flow.peer && o.flow == (flow{c.host, c.flow.remote, c.flow.local}) && c.watch.opened && o.watch.iss == c.watch.irs {
 			return o
 		}
 	}
@@ -82,10 +82,14 @@ func (c *Conn) noteState() {
 	}
 }
 
-// input gives the connection a segment.
-func (c *Conn) input(seg *tcpseg.Segment) {
+// input gives the connection a segment. The laws learn nothing from a forged one.
+func (c *Conn) input(seg *tcpseg.Segment, forged bool) {
 	now := c.host.sim.now
-	c.watch.received(now, seg)
+	if forged {
+		c.watch.receivedForged(now)
+	} else {
+		c.watch.received(now, seg)
+	}
 	c.inputs++
 	c.reset = nil
 	if seg.Flags.Has(tcpseg.RST) && c.inputs == 1 {
@@ -135,7 +139,7 @@ func (c *Conn) flush() {
 	}
 	s := c.host.sim
 	if d := c.tcb.Deadline(); d != 0 && d <= s.now {
-		c.happened(c.tcb.Expire(s.now)) // its timer is late
+		c.expire() // its timer is late
 	}
 	c.tcb.Snapshot(&c.snap)
 	c.watch.before(&c.snap)
@@ -192,8 +196,18 @@ func (c *Conn) timer() {
 		c.setTimer()
 		return
 	}
-	c.happened(c.tcb.Expire(now))
+	c.expire()
 	c.flush()
+}
+
+func (c *Conn) expire() {
+	now := c.host.sim.now
+	c.tcb.Snapshot(&c.snap)
+	c.watch.before(&c.snap)
+	e := c.tcb.Expire(now)
+	c.tcb.Snapshot(&c.snap)
+	c.watch.expired(now, &c.snap)
+	c.happened(e)
 }
 
 // leave ends the host's part when the connection is closed or in TIME-WAIT.
@@ -212,8 +226,14 @@ func (c *Conn) leave() {
 		return
 	}
 	c.gone = true
+	c.host.used[c.flow] = c.watch.nxt
 	if c.host.conns[c.flow] == c {
 		delete(c.host.conns, c.flow)
+	}
+	if c.end.Again > 0 {
+		e := c.end
+		e.Again--
+		c.host.sim.After(c.host.sim.span(Second), func() { c.host.Dial(c.flow.peer, c.flow.local, c.flow.remote, e) })
 	}
 	if err := c.tcb.Err(); errors.Is(err, tcb.ErrTimeout) && !c.end.MayTimeOut {
 		c.fail("nothing times out while the peer answers", "gave up in %v", c.watch.lastState)
@@ -231,15 +251,17 @@ func (c *Conn) release() {
 }
 
 // forsaken reports whether the connection waits in vain, and rightly so: the peer has
-// aborted, its RST was lost, and nothing is outstanding that would find it out. Only
-// keep-alive ends such a connection.
+// aborted and its RST was lost, or the wire is dead, and nothing is outstanding that would
+// find it out. Only keep-alive ends such a connection.
 func (c *Conn) forsaken() bool {
+	in := c.flow.peer.links[c.host]
 	o := c.other()
-	if c.gone || o == nil || !o.gone || o.inTimeWait || c.end.KeepAlive || !c.flow.peer.links[c.host].lossy() {
+	cut := in.Until != 0 || in.lossy() && o != nil && o.gone && !o.inTimeWait && o.tcb.Err() != nil
+	if c.gone || c.end.KeepAlive || !cut {
 		return false
 	}
 	c.tcb.Snapshot(&c.snap)
-	return o.tcb.Err() != nil && c.snap.InFlight == 0 && c.snap.SndQueued == 0
+	return c.snap.InFlight == 0 && c.snap.SndQueued == 0
 }
 
 // undisturbed reports whether nothing gave reason to hold a segment for lost: the wires are
@@ -249,7 +271,7 @@ func (c *Conn) undisturbed() bool {
 	o := c.other()
 	return h.links[peer].faithful() && peer.links[h].faithful() &&
 		h.Slack <= Millisecond && peer.Slack <= Millisecond && peer.Budget == 0 && h.Budget == 0 &&
-		c.end.MinRTO == 0 && o != nil && o.end.DelayedACK <= 0 && o.app.End <= CloseLast
+		c.end.MinRTO == 0 && c.end.Forged == 0 && o != nil && o.end.Forged == 0 && o.end.DelayedACK <= 0 && o.app.End <= CloseLast
 }
 
 // describe tells where a connection and its application stand.

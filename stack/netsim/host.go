@@ -26,6 +26,8 @@ type Host struct {
 	halfOpen  map[flow]*halfOpen
 	timeWait  map[flow]*timeWait
 	blocks    *blocks
+	used      map[flow]tcpseg.Seq // end of the sequence numbers of earlier connections
+	offsets   map[flow]uint32     // of timestamps
 
 	inbox   []packet
 	turning bool
@@ -44,8 +46,12 @@ type Endpoint struct {
 	Script     Script
 	// Orderly demands that the connection ends in order with everything delivered.
 	Orderly bool
-	// MayTimeOut allows the connection to be given up: a wire dies on it.
+	// MayTimeOut allows the connection to be given up: a wire dies on it, or loses most packets.
 	MayTimeOut bool
+	// Forged is how many forged segments are thrown at the connection (see forge).
+	Forged int
+	// Again is how often a dialled connection is dialled again from the same port once it has ended.
+	Again int
 }
 
 // AddHost adds a host.
@@ -54,7 +60,8 @@ func (s *Sim) AddHost(name string, c HostConfig) *Host {
 		c.MTU = 1500
 	}
 	h := &Host{HostConfig: c, sim: s, name: name, id: len(s.hosts) + 1, links: map[*Host]*link{},
-		listeners: map[uint16]Endpoint{}, conns: map[flow]*Conn{}, halfOpen: map[flow]*halfOpen{}, timeWait: map[flow]*timeWait{}}
+		listeners: map[uint16]Endpoint{}, conns: map[flow]*Conn{}, halfOpen: map[flow]*halfOpen{}, timeWait: map[flow]*timeWait{},
+		used: map[flow]tcpseg.Seq{}, offsets: map[flow]uint32{}}
 	h.blocks = newBlocks(h, c.Budget)
 	s.hosts = append(s.hosts, h)
 	return h
@@ -100,11 +107,13 @@ func (h *Host) config(e *Endpoint) *tcb.Config {
 func (h *Host) Listen(port uint16, e Endpoint) { h.listeners[port] = e }
 
 // Dial opens a connection now and runs the endpoint's script on it.
+// It takes the place of a former one in TIME-WAIT.
 func (h *Host) Dial(peer *Host, local, remote uint16, e Endpoint) *Conn {
 	f := flow{peer, local, remote}
+	delete(h.timeWait, f)
 	c := h.newConn(f, e)
-	c.watch.iss = h.sim.iss()
-	c.tcb = tcb.Dial(h.sim.now, h.config(&e), &tcb.DialInfo{ISS: c.watch.iss, TSOffset: h.sim.tsOffset()})
+	c.watch.iss = h.iss(f)
+	c.tcb = tcb.Dial(h.sim.now, h.config(&e), &tcb.DialInfo{ISS: c.watch.iss, TSOffset: h.tsOffset(f)})
 	h.add(c)
 	c.note("dials")
 	c.wakeApp()
@@ -112,32 +121,28 @@ func (h *Host) Dial(peer *Host, local, remote uint16, e Endpoint) *Conn {
 	return c
 }
 
-// iss picks initial sequence numbers whose neighbourhood is dangerous.
-func (s *Sim) iss() tcpseg.Seq {
-	switch s.rng.IntN(4) {
-	case 0:
-		return 0
-	case 1:
-		return 0x7fffffff
-	case 2:
-		return 0xffffff00
+// iss picks an initial sequence number whose neighbourhood is dangerous, or for a
+// flow that existed before one beyond all it has used (RFC 6528 §3).
+func (h *Host) iss(f flow) tcpseg.Seq {
+	s := h.sim
+	if last, ok := h.used[f]; ok {
+		return last.Add(1 + s.rng.IntN(1<<20))
 	}
-	return tcpseg.Seq(s.rng.Uint32())
+	return pick(s, 0, 0x7fffffff, 0xffffff00, tcpseg.Seq(s.rng.Uint32()))
 }
 
-func (s *Sim) tsOffset() uint32 {
-	switch s.rng.IntN(3) {
-	case 0:
-		return 0xffffff00
-	case 1:
-		return 0x7ffffff0
+// tsOffset starts the timestamps of a flow somewhere; there they go on for ever (RFC 7323 §5.4).
+func (h *Host) tsOffset(f flow) uint32 {
+	if _, ok := h.offsets[f]; !ok {
+		h.offsets[f] = pick(h.sim, 0xffffff00, 0x7ffffff0, h.sim.rng.Uint32())
 	}
-	return s.rng.Uint32()
+	return h.offsets[f]
 }
 
 func (h *Host) add(c *Conn) {
 	h.conns[c.flow] = c
 	h.sim.conns = append(h.sim.conns, c)
+	c.forge()
 }
 
 // receive takes a packet from a wire; it is looked at in the host's next turn.
@@ -178,22 +183,28 @@ func (h *Host) deliver(p packet) {
 		return
 	}
 	seg.GSOSize = p.gso
+	if p.forged {
+		h.note(h.name, "gets a forged %v", seg)
+	}
 	f := flow{p.from, seg.DstPort, seg.SrcPort}
-	if w := h.timeWait[f]; w != nil {
+	if w := h.timeWait[f]; w != nil && !p.forged {
 		if !w.input(&seg) {
 			return
 		}
 	}
 	if c := h.conns[f]; c != nil {
-		c.input(&seg)
+		c.input(&seg, p.forged)
 		return
+	}
+	if p.forged {
+		return // too late for its victim
 	}
 	if w := h.halfOpen[f]; w != nil {
 		w.input(&seg)
 		return
 	}
 	if _, ok := h.listeners[f.local]; ok && seg.Flags&(tcpseg.SYN|tcpseg.ACK|tcpseg.RST) == tcpseg.SYN {
-		h.passive(f, &seg, h.sim.iss())
+		h.passive(f, &seg, h.iss(f))
 		return
 	}
 	h.refuse(f, &seg)
@@ -226,7 +237,7 @@ func (h *Host) send(f flow, o *tcb.Out, base, remote tcpseg.Seq) {
 	}
 	hdr := o.Header
 	r := record{at: h.sim.now, who: h.name, hdr: &hdr, length: o.PayloadLen(), gso: o.GSOSize, cause: o.Cause, base: base, remote: remote}
-	p := packet{h, b, o.GSOSize}
+	p := packet{from: h, b: b, gso: o.GSOSize}
 	if o.GSOSize > 0 && h.sim.chance(l.Whole) {
 		r.note = " WHOLE" + l.send(p)
 		h.sim.log.add(r)

@@ -2,6 +2,7 @@ package netsim
 
 import (
 	"fmt"
+	"io"
 	"strings"
 
 	"ustack/stack/tcb"
@@ -13,8 +14,9 @@ const remembered = 80
 
 // journal keeps the last events of a run. They are formatted only when asked for.
 type journal struct {
-	ring [remembered]record
-	n    int
+	ring  [remembered]record
+	n     int
+	trace io.Writer // nil: silent
 }
 
 // record is one event: a segment on the wire, or a note.
@@ -33,6 +35,9 @@ type record struct {
 func (j *journal) add(r record) {
 	j.ring[j.n%remembered] = r
 	j.n++
+	if j.trace != nil {
+		fmt.Fprintln(j.trace, r)
+	}
 }
 
 func (j *journal) lines() []string {

@@ -33,7 +33,9 @@ type watch struct {
 	arrived    tcpseg.Seq // end of the furthest octet
 	peerAck    tcpseg.Seq // latest ACK
 	peerEdge   tcpseg.Seq // furthest right edge the peer has promised
+	sends      []sending  // what is in flight, as it was sent
 	segsIn     int        // real segments
+	peerTSVal  uint32     // latest timestamp
 	duplicates int        // ACKs of una since recovery began, or since una moved
 
 	closing   bool // the application has closed its side
@@ -44,6 +46,7 @@ type watch struct {
 	period               Time
 	periodIn, periodBare int // real segments in, and segments without data out
 	periodAgain          int // octets sent again
+	periodCwnd           int // largest cwnd
 }
 
 // scaled returns the shift counts in force, ours and the peer's.
@@ -65,6 +68,9 @@ func (w *watch) received(now Time, seg *tcpseg.Segment) {
 	w.periodIn += max(n, 1)
 	if seg.Flags.Has(tcpseg.RST) {
 		return
+	}
+	if seg.Options.HasTimestamps {
+		w.peerTSVal = seg.Options.TSVal
 	}
 	if seg.Flags.Has(tcpseg.SYN) {
 		w.receivedSYN(seg)
@@ -90,6 +96,13 @@ func (w *watch) received(now Time, seg *tcpseg.Segment) {
 	}
 }
 
+// receivedForged takes a segment that the peer has not sent.
+func (w *watch) receivedForged(now Time) {
+	w.roll(now)
+	w.segsIn++
+	w.periodIn++
+}
+
 func (w *watch) receivedSYN(seg *tcpseg.Segment) {
 	if w.opened {
 		return
@@ -104,6 +117,37 @@ func (w *watch) receivedSYN(seg *tcpseg.Segment) {
 	w.peerStamps, w.peerSACKs = o.HasTimestamps, o.SACKPermitted
 	w.peerAck = w.iss
 	w.peerEdge = w.iss.Add(1 + int(seg.Window))
+}
+
+// sending is one segment as it was sent, again or for the first time.
+type sending struct {
+	start, end tcpseg.Seq
+	at, rto    Time
+}
+
+// remember notes when what is in flight was sent last.
+func (w *watch) remember(now Time, start, end tcpseg.Seq, s *tcb.Snapshot) {
+	keep := 0
+	for keep < len(w.sends) && w.sends[keep].end.LessEq(s.Una) {
+		keep++
+	}
+	w.sends = append(w.sends[keep:], sending{start, end, now, s.RTO})
+}
+
+// expired follows a call of Expire: the oldest segment in flight must not time out sooner than one
+// RTO after it was sent last (RFC 6298 §5).
+func (w *watch) expired(now Time, s *tcb.Snapshot) {
+	if s.RTOs == w.last.RTOs {
+		return
+	}
+	for i := len(w.sends) - 1; i >= 0; i-- {
+		if e := w.sends[i]; e.start.LessEq(s.Una) && s.Una.Less(e.end) {
+			if rto := min(e.rto, w.last.RTO); now-e.at < rto {
+				w.fail("nothing is sent again sooner than one RTO after its last sending", "%d was sent at %s, RTO %d ms", s.Una, clock(e.at), rto/Millisecond)
+			}
+			return
+		}
+	}
 }
 
 // before takes the state before a flush.
@@ -154,13 +198,13 @@ func (w *watch) sent(now Time, o *tcb.Out, s *tcb.Snapshot) {
 	if !o.Flags.Has(tcpseg.ACK) {
 		w.fail("every segment of a connection has ACK", "%v", o.Header)
 	}
-	w.sentOptions(o)
+	w.sentOptions(o, s)
 	w.sentACK(o, s)
-	w.sentData(o, s)
+	w.sentData(now, o, s)
 }
 
 // sentOptions: RFC 7323 §3.2, MUST-65, 2018-01.
-func (w *watch) sentOptions(o *tcb.Out) {
+func (w *watch) sentOptions(o *tcb.Out, s *tcb.Snapshot) {
 	opt := &o.Options
 	if opt.MSS != 0 || opt.HasScale || opt.SACKPermitted {
 		w.fail("these options stand on a SYN only", "%v", o.Header)
@@ -170,6 +214,9 @@ func (w *watch) sentOptions(o *tcb.Out) {
 	}
 	if opt.SACKCount > 0 && !(w.weSACK && w.peerSACKs) {
 		w.fail("no SACK unless permitted", "%v", o.Header)
+	}
+	if s.RcvOutOfOrder > 0 && opt.SACKCount == 0 && w.weSACK && w.peerSACKs {
+		w.fail("SACK goes with every segment while data waits out of order", "%v, %d octets wait", o.Header, s.RcvOutOfOrder) // 2018-06
 	}
 	for _, b := range opt.Blocks() {
 		if !b.Left.Less(b.Right) || w.arrived.Less(b.Right) {
@@ -203,7 +250,7 @@ func (w *watch) sentACK(o *tcb.Out, s *tcb.Snapshot) {
 }
 
 // sentData: what may be sent.
-func (w *watch) sentData(o *tcb.Out, s *tcb.Snapshot) {
+func (w *watch) sentData(now Time, o *tcb.Out, s *tcb.Snapshot) {
 	n := o.PayloadLen()
 	w.checkMSS(o, n)
 	end := o.Seq.Add(n)
@@ -214,6 +261,7 @@ func (w *watch) sentData(o *tcb.Out, s *tcb.Snapshot) {
 		w.sentBareACK(o)
 		return
 	}
+	w.remember(now, o.Seq, end, s)
 	if s.Nxt.Less(end) {
 		w.fail("nothing beyond nxt is sent", "%v to %d, nxt %d", o.Header, end, s.Nxt)
 	}
@@ -285,7 +333,7 @@ func (w *watch) sentBareACK(o *tcb.Out) {
 // roll begins a new virtual millisecond.
 func (w *watch) roll(now Time) {
 	if p := now / Millisecond; p != w.period {
-		w.period, w.periodIn, w.periodBare, w.periodAgain = p, 0, 0, 0
+		w.period, w.periodIn, w.periodBare, w.periodAgain, w.periodCwnd = p, 0, 0, 0, 0
 	}
 }
 
@@ -302,7 +350,8 @@ func (w *watch) count(now Time, o *tcb.Out, s *tcb.Snapshot) {
 	if w.periodBare > 16+4*w.periodIn {
 		w.fail("no busy loop", "%d segments without data in a millisecond, last %v %v", w.periodBare, o.Cause, o.Header)
 	}
-	if w.periodAgain > 2*s.Cwnd+(16+4*w.periodIn)*max(s.MSS, 1) {
+	w.periodCwnd = max(w.periodCwnd, s.Cwnd, w.last.Cwnd)
+	if w.periodAgain > 2*w.periodCwnd+(16+4*w.periodIn)*max(s.MSS, 1) {
 		w.fail("no busy loop", "%d octets sent again in a millisecond, last %v %v", w.periodAgain, o.Cause, o.Header)
 	}
 }
@@ -330,8 +379,26 @@ func (w *watch) settled(now Time, s *tcb.Snapshot, held tcb.Held, deadline Time)
 	case tcb.TimeWaiting:
 	default:
 		w.timers(s, held)
+		w.owedACK(now, s)
 	}
 	w.last = *s
+}
+
+// owedACK: what came is acknowledged or its ACK is on a timer, of half a second at most (MUST-40).
+func (w *watch) owedACK(now Time, s *tcb.Snapshot) {
+	if s.State < tcb.Established {
+		return
+	}
+	owed := s.RcvNxt.Sub(w.acked)
+	if owed > 0 && s.AckAt == 0 {
+		w.fail("what came is acknowledged in time", "%d octets are not and no timer runs", owed)
+	}
+	if owed == 0 && s.AckAt != 0 {
+		w.fail("a timer is armed only if something waits for it", "delayed ACK with nothing to acknowledge")
+	}
+	if s.AckAt > now+500*Millisecond {
+		w.fail("an ACK is delayed by less than half a second", "until %s", clock(s.AckAt))
+	}
 }
 
 // numbers: una ≤ nxt, and nothing goes back.

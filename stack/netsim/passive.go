@@ -20,7 +20,7 @@ func (h *Host) passive(f flow, syn *tcpseg.Segment, iss tcpseg.Seq) {
 	w := &halfOpen{host: h, flow: f, endpoint: e}
 	w.watch = watch{iss: iss, mtu: h.MTU, fail: func(law, format string, args ...any) { h.fail(law, format, args...) }}
 	w.watch.received(h.sim.now, syn)
-	w.HalfOpen = tcb.Passive(h.sim.now, h.config(&e), syn, iss, h.sim.tsOffset())
+	w.HalfOpen = tcb.Passive(h.sim.now, h.config(&e), syn, iss, h.tsOffset(f))
 	h.halfOpen[f] = w
 	h.note(h.name, "SYN-RECEIVED")
 	w.flush()
@@ -56,7 +56,7 @@ func (w *halfOpen) complete(seg *tcpseg.Segment) {
 	h.add(c)
 	c.noteState()
 	c.wakeApp()
-	c.input(seg)
+	c.input(seg, false)
 }
 
 func (w *halfOpen) forget(why string) {

@@ -13,17 +13,27 @@ func Random(seed uint64) *Sim {
 	s := New(seed)
 	a := s.AddHost("a", s.randomHost())
 	b := s.AddHost("b", s.randomHost())
-	harsh := s.rng.IntN(4) // 0: a clean wire
+	harsh := s.rng.IntN(5) // 0: a clean wire; 4: one that hardly carries anything
 	mtu := min(a.MTU, b.MTU)
 	s.ConnectOneWay(a, b, s.randomWire(harsh, mtu))
 	s.ConnectOneWay(b, a, s.randomWire(harsh, mtu))
 
+	dying := s.chance(0.05)
+	if dying {
+		a.links[b].Until = s.now + s.span(5*Second)
+		b.links[a].Until = a.links[b].Until
+	}
 	n := 1
 	if s.chance(0.2) {
 		n += s.rng.IntN(4)
 	}
 	for i := range n {
-		s.randomPair(a, b, uint16(80+i), uint16(4000+i))
+		s.randomPair(a, b, uint16(80+i), uint16(4000+i), dying || harsh == 4)
+	}
+	if s.chance(0.1) {
+		c := s.AddHost("c", s.randomHost())
+		s.Connect(c, b, s.randomWire(harsh, min(c.MTU, b.MTU)))
+		s.randomPair(c, b, 79, 4000, harsh == 4)
 	}
 	return s
 }
@@ -56,7 +66,7 @@ func (s *Sim) randomWire(harsh, mtu int) Wire {
 	if harsh == 0 {
 		return w
 	}
-	worst := []float64{0, 0.002, 0.02, 0.06}[harsh]
+	worst := []float64{0, 0.002, 0.02, 0.06, 0.3}[harsh]
 	w.Jitter = s.span(w.Delay / 4)
 	w.Loss = worst * s.rng.Float64()
 	w.Reorder = pick(s, 0, worst, 3*worst)
@@ -66,15 +76,21 @@ func (s *Sim) randomWire(harsh, mtu int) Wire {
 	return w
 }
 
-func (s *Sim) randomPair(a, b *Host, port, local uint16) {
+func (s *Sim) randomPair(a, b *Host, port, local uint16, mayTimeOut bool) {
 	one, two := s.randomEndpoint(), s.randomEndpoint()
 	s.randomEnds(&one, &two)
+	if mayTimeOut {
+		one.MayTimeOut, two.MayTimeOut = true, true
+		one.Orderly, two.Orderly = false, false
+	}
 	if s.chance(0.1) {
 		// Simultaneous open: both dial before either SYN can have arrived.
-		one.MayTimeOut, two.MayTimeOut = false, false
 		s.After(0, func() { a.Dial(b, local, port, one) })
 		s.After(0, func() { b.Dial(a, port, local, two) })
 		return
+	}
+	if s.chance(0.1) {
+		one.Again = 1 + s.rng.IntN(2)
 	}
 	b.Listen(port, two)
 	s.After(s.span(200*Millisecond), func() { a.Dial(b, local, port, one) })
@@ -105,7 +121,11 @@ func (s *Sim) roughEnd(p *Script) End {
 }
 
 func (s *Sim) randomEndpoint() Endpoint {
-	return Endpoint{Config: tcb.Config{Options: s.randomOptions()}, Script: s.randomScript()}
+	e := Endpoint{Config: tcb.Config{Options: s.randomOptions()}, Script: s.randomScript()}
+	if s.chance(0.2) {
+		e.Forged = 1 + s.rng.IntN(40)
+	}
+	return e
 }
 
 func (s *Sim) randomOptions() tcb.Options {
@@ -149,6 +169,7 @@ func (s *Sim) randomScript() Script {
 		Method:     pick(s, Copied, Shared, Reserved, Mixed, Mixed),
 		Peek:       s.chance(0.3),
 		Eager:      s.chance(0.3),
+		Fiddle:     s.chance(0.1),
 	}
 	if p.Write > 100_000 {
 		p.WriteChunk = max(p.WriteChunk, 1000)

@@ -3,6 +3,7 @@ package netsim
 import (
 	"errors"
 	"flag"
+	"os"
 	"testing"
 )
 
@@ -16,10 +17,16 @@ var (
 //
 //	go test ./stack/netsim -run TestSeeds -seed N
 //
+// and with -v shows every event.
+//
 // req: 5681-01 U-01 U-06 U-10 U-12 U-18 SHLD-14 MUST-37 SWS-04 5681-16 MUST-16 MUST-65
 func TestSeeds(t *testing.T) {
 	if *seedFlag >= 0 {
-		if err := Random(uint64(*seedFlag)).Run(); err != nil {
+		s := Random(uint64(*seedFlag))
+		if testing.Verbose() {
+			s.Trace(os.Stdout)
+		}
+		if err := s.Run(); err != nil {
 			t.Fatal(err)
 		}
 		return

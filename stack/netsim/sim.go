@@ -2,6 +2,7 @@ package netsim
 
 import (
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"strings"
 
@@ -47,6 +48,9 @@ func (s *Sim) Now() Time { return s.now }
 
 // Rand returns the simulator's random numbers, for a test that goes on from them.
 func (s *Sim) Rand() *rand.Rand { return s.rng }
+
+// Trace writes every event to w as it happens, not only the last ones before a failure.
+func (s *Sim) Trace(w io.Writer) { s.log.trace = w }
 
 // Conns returns all connections made so far, in the order they were made.
 func (s *Sim) Conns() []*Conn { return s.conns }

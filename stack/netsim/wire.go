@@ -28,13 +28,17 @@ type Wire struct {
 	Whole     float64 // how often a super-segment passes uncut
 	// Until ends the wire's life: later packets vanish; 0: never.
 	Until Time
+	// Middlebox, if there is one, changes each TCP segment on its way, and the checksum is mended
+	// behind it; nil drops the segment.
+	Middlebox func(segment []byte) []byte
 }
 
 // packet is a TCP segment on a wire.
 type packet struct {
-	from *Host
-	b    []byte
-	gso  int
+	from   *Host
+	b      []byte
+	gso    int
+	forged bool
 }
 
 // link is a Wire at work.
@@ -47,7 +51,9 @@ type link struct {
 }
 
 // lossy reports whether packets may vanish.
-func (l *link) lossy() bool { return l.Loss > 0 || l.Corrupt > 0 || l.Rate > 0 || l.Until != 0 }
+func (l *link) lossy() bool {
+	return l.Loss > 0 || l.Corrupt > 0 || l.Rate > 0 || l.Until != 0 || l.Middlebox != nil
+}
 
 // faithful reports whether every packet arrives soon, once and in order.
 func (l *link) faithful() bool {
@@ -59,6 +65,12 @@ func (l *link) send(p packet) (fate string) {
 	s := l.sim
 	if l.Until != 0 && s.now >= l.Until {
 		return " DEAD WIRE"
+	}
+	if l.Middlebox != nil {
+		if p.b = l.Middlebox(p.b); p.b == nil {
+			return " DROPPED"
+		}
+		seal(l.from, l.to, p.b)
 	}
 	at, ok := l.queue(len(p.b) + ipHeader)
 	if !ok {
@@ -76,7 +88,7 @@ func (l *link) send(p packet) (fate string) {
 		l.lastAt = at
 	}
 	if s.chance(l.Duplicate) {
-		l.arrive(at+s.span(l.Delay+Millisecond), packet{p.from, append([]byte(nil), p.b...), p.gso})
+		l.arrive(at+s.span(l.Delay+Millisecond), packet{from: p.from, b: append([]byte(nil), p.b...), gso: p.gso})
 		fate += " TWICE"
 	}
 	if s.chance(l.Corrupt) {
@@ -152,7 +164,7 @@ func checksum(from, to *Host, b []byte) uint16 {
 func cut(p packet, to *Host) []packet {
 	seg, err := tcpseg.Parse(p.b)
 	if err != nil || p.gso == 0 || len(seg.Payload) <= p.gso {
-		return []packet{{p.from, p.b, 0}}
+		return []packet{{from: p.from, b: p.b}}
 	}
 	var out []packet
 	h := seg.Header
@@ -168,7 +180,7 @@ func cut(p packet, to *Host) []packet {
 		}
 		b := append(h.AppendTo(nil), seg.Payload[off:end]...)
 		seal(p.from, to, b)
-		out = append(out, packet{p.from, b, 0})
+		out = append(out, packet{from: p.from, b: b})
 	}
 	return out
 }
