@@ -3,6 +3,7 @@ package tun
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"slices"
@@ -156,15 +157,27 @@ func (d *Device) configure(c *Config) error {
 // beQuiet keeps the kernel from sending on its own account: the first packet shall be the first
 // of a user. What is refused stays noisy and harms nothing.
 func (d *Device) beQuiet(l netlink.Link) {
-	up := l.Attrs().Flags&net.FlagUp != 0
-	if !up && d.nl.LinkSetIP6AddrGenMode(l, nl6AddrGenNone) == nil {
-		d.onRestore(func() error { return d.nl.LinkSetIP6AddrGenMode(l, nl6AddrGenEUI64) })
-	}
-	if l.Attrs().RawFlags&unix.IFF_MULTICAST != 0 && d.nl.LinkSetMulticastOff(l) == nil {
+	flags := l.Attrs().RawFlags
+	if flags&unix.IFF_MULTICAST != 0 && d.nl.LinkSetMulticastOff(l) == nil {
 		d.onRestore(func() error { return d.nl.LinkSetMulticastOn(l) })
 	}
-	if l.Attrs().RawFlags&unix.IFF_NOARP == 0 && d.nl.LinkSetARPOff(l) == nil {
+	if d.made {
+		d.forgetGroups(l)
+	}
+	if flags&unix.IFF_UP == 0 && d.nl.LinkSetIP6AddrGenMode(l, nl6AddrGenNone) == nil {
+		d.onRestore(func() error { return d.nl.LinkSetIP6AddrGenMode(l, nl6AddrGenEUI64) })
+	}
+	if flags&unix.IFF_NOARP == 0 && d.nl.LinkSetARPOff(l) == nil {
 		d.onRestore(func() error { return d.nl.LinkSetARPOn(l) })
+	}
+}
+
+// forgetGroups makes the kernel set up IPv6 on the interface anew, now that multicast is off: on
+// a system that forwards IPv6 a new interface is in the group of all routers, and tells the link
+// so. An MTU too small for IPv6 takes it down.
+func (d *Device) forgetGroups(l netlink.Link) {
+	if d.nl.LinkSetMTU(l, minMTU6-1) == nil {
+		d.nl.LinkSetMTU(l, l.Attrs().MTU) // what was valid a moment ago
 	}
 }
 
@@ -288,7 +301,7 @@ func (d *Device) onRestore(undo func() error) {
 func (d *Device) restore() error {
 	var errs []error
 	for _, undo := range slices.Backward(d.undo) {
-		if err := undo(); err != nil && !errors.Is(err, unix.EPERM) {
+		if err := undo(); err != nil && !errors.Is(err, fs.ErrPermission) {
 			errs = append(errs, err)
 		}
 	}

@@ -6,12 +6,11 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"ustack/stack/link"
 )
@@ -531,14 +530,20 @@ func TestForwardPath(t *testing.T) {
 	})
 }
 
+// setSysctl sets a value below /proc/sys/net for the test.
 func setSysctl(t testing.TB, name, value string) {
 	t.Helper()
-	fd, err := unix.Open("/proc/sys/net/"+name, unix.O_WRONLY, 0)
+	path := "/proc/sys/net/" + name
+	old, err := os.ReadFile(path)
 	if err == nil {
-		defer unix.Close(fd)
-		_, err = unix.Write(fd, []byte(value))
+		err = os.WriteFile(path, []byte(value), 0)
 	}
 	if err != nil {
 		t.Skipf("setting %s: %v", name, err)
 	}
+	t.Cleanup(func() {
+		if err := os.WriteFile(path, old, 0); err != nil {
+			t.Error(err)
+		}
+	})
 }
