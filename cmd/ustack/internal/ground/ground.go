@@ -86,7 +86,7 @@ func Find(ctx context.Context) Ground {
 			g.Kind = k
 			return g
 		}
-		g.Why = append(g.Why, fmt.Sprintf("no %s: %v", short(k), err))
+		g.Why = append(g.Why, fmt.Sprintf("not in a %s: %v", short(k), err))
 	}
 	g.Kind = Memory
 	return g

@@ -145,7 +145,7 @@ func TestFind(t *testing.T) {
 		{"0666:nobody", UserNamespace, ""},
 		{"0600:nobody", Memory, "/dev/net/tun is closed to this user (mode 0600): `sudo chmod 0666 /dev/net/tun`"},
 		{"none:nobody", Memory, "/dev/net/tun is missing"},
-		{"none:", Memory, "no network namespace: /dev/net/tun is missing"},
+		{"none:", Memory, "not in a network namespace: /dev/net/tun is missing"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.shape, func(t *testing.T) {

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+
+	"github.com/gopacket/gopacket/pcapgo"
+)
+
+// firstPackets is how much of the first connection the tour shows.
+const firstPackets = 9
+
+// look opens the capture that the tour has left.
+func (v *venue) look(ctx context.Context) error {
+	packets, octets, err := countPackets(v.plan.pcap)
+	if err != nil {
+		return fmt.Errorf("capture: %w", err)
+	}
+	v.console.say("The capture holds %d packets, %d octets.", packets, octets)
+	tshark, err := exec.LookPath("tshark")
+	if err != nil {
+		v.console.say("   (with tshark installed you would see the first connection here)\n")
+		return nil
+	}
+	out, err := exec.CommandContext(ctx, tshark, "-r", v.plan.pcap, "-Y", "tcp.stream == 0", "-c", fmt.Sprint(firstPackets)).Output()
+	if err != nil {
+		v.console.say("   (tshark could not show it: %v)\n", err)
+		return nil
+	}
+	v.console.say("This is the first connection, SYN to FIN:\n%s\n", indent(strings.TrimRight(string(out), "\n")))
+	return nil
+}
+
+func countPackets(file string) (packets, octets int, err error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer f.Close()
+	r, err := pcapgo.NewNgReader(bufio.NewReader(f), pcapgo.DefaultNgReaderOptions)
+	if err != nil {
+		return 0, 0, err
+	}
+	for {
+		_, info, err := r.ReadPacketData()
+		if errors.Is(err, io.EOF) {
+			return packets, octets, nil
+		}
+		if err != nil {
+			return packets, octets, err
+		}
+		packets++
+		octets += info.Length
+	}
+}
