@@ -12,8 +12,14 @@ import (
 // deliver takes one packet in. Whatever is wrong with it, it is counted, and answered only
 // where the RFCs ask for it.
 func (q *queue) deliver(f *link.Frame) {
-	now := q.s.now()
 	q.count.own[countPacketsIn].Add(1)
+	q.deliverPacket(f, false)
+}
+
+// deliverPacket is deliver for a packet that has been counted. Reassembled: it has been put
+// together from fragments here.
+func (q *queue) deliverPacket(f *link.Frame, reassembled bool) {
+	now := q.s.now()
 	p, reason := ippkt.Parse(f.Packet)
 	if reason != ippkt.ReasonNone {
 		q.count.ip[reason].Add(1)
@@ -26,7 +32,7 @@ func (q *queue) deliver(f *link.Frame) {
 		return
 	}
 	if p.IsFragment() {
-		q.drop(countFragment)
+		q.deliverFragment(f, &p, now, reassembled)
 		return
 	}
 	if f.GSO != link.GSONone && !gsoMatches(f.GSO, &p) || f.NeedsCsum && int(f.CsumStart) != p.HeaderLen {

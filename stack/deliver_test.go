@@ -83,8 +83,6 @@ func TestHostilePackets(t *testing.T) {
 		{"UDP to multicast", "ip-multicast", udp(with(h4, dst("224.0.0.251")))},
 		{"UDP to ff02::fb", "ip-multicast", udp(with(h6, dst("ff02::fb")))},
 		{"UDP from multicast", "ip-martian-source", udp(with(h4, src("224.0.0.1")))},
-		{"first fragment", "ip-fragment", tcpPacket(with(h4, func(h *ippkt.Header) { h.MoreFragments = true }), syn(80), "1234")},
-		{"later fragment", "ip-fragment", udp(with(h4, func(h *ippkt.Header) { h.FragOffset = 64 }))},
 		{"TCP of 19 octets", "tcp-short", func() []byte {
 			b := good()[:39]
 			b[3] = 39
@@ -249,22 +247,6 @@ func TestEcho(t *testing.T) {
 		}
 	}
 }
-
-// A packet larger than our MTU may come in; its echo goes out cut to the MTU. req: I4-06 P2P-12
-func TestEchoOversize(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		near, far := link.Pair(link.PairConfig{MTU: 9000})
-		w := &wire{t: t, s: newStack(t, smallMTU{near}, addrB4, addrB6), far: far.Queues()[0], frame: link.NewFrame()}
-		w.send(echo(header(false, 0), 8, string(make([]byte, 5000))))
-		if got := len(w.answer()); got != 1500 {
-			t.Errorf("reply of %d octets, want 1500", got)
-		}
-	})
-}
-
-type smallMTU struct{ *link.Memory }
-
-func (smallMTU) MTU() int { return 1500 }
 
 // req: I4-08
 func TestEchoLimit(t *testing.T) {

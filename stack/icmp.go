@@ -134,7 +134,7 @@ func (q *queue) deliverICMP(f *link.Frame, p *ippkt.Packet, now tcb.Time, verifi
 }
 
 // echo answers a ping from the address it was sent to (I4-03, I4-04, I6-08). A reply larger than
-// the link takes is cut: we do not fragment (I4-06).
+// the link takes goes out in fragments (I4-06).
 func (q *queue) echo(p *ippkt.Packet, m *ippkt.ICMP, now tcb.Time) {
 	if m.Code != 0 {
 		q.drop(countICMPOther)
@@ -145,10 +145,14 @@ func (q *queue) echo(p *ippkt.Packet, m *ippkt.ICMP, now tcb.Time) {
 		return
 	}
 	h := ippkt.Header{Src: p.Dst, Dst: p.Src, TTL: ippkt.DefaultTTL, DontFragment: true}
-	room := q.link.MTU() - h.Len() - ippkt.ICMPHeaderLen
-	m.Body = m.Body[:min(len(m.Body), room)]
 	q.drop(countEcho)
-	q.writePacket(func(b []byte) []byte { return ippkt.AppendEchoReply(b, &h, m) })
+	build := func(b []byte) []byte { return ippkt.AppendEchoReply(b, &h, m) }
+	if h.Len()+ippkt.ICMPHeaderLen+len(m.Body) > q.link.MTU() {
+		h.DontFragment, h.Proto = false, p.Proto
+		q.writeFragments(&h, build)
+		return
+	}
+	q.writePacket(build)
 }
 
 // notice acts on a received ICMP error (spec §7). It is believed only if it quotes a segment that

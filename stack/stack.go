@@ -62,17 +62,18 @@ const (
 
 // Stack is a TCP/IP host.
 type Stack struct {
-	cfg    Config
-	log    *slog.Logger
-	start  time.Time
-	secret secrets
-	addrs  addresses
-	queues []*queue
-	table  table
-	timers timers
-	mem    pool
-	ports  portCounters
-	limits icmpLimits
+	cfg       Config
+	log       *slog.Logger
+	start     time.Time
+	secret    secrets
+	addrs     addresses
+	queues    []*queue
+	table     table
+	timers    timers
+	mem       pool
+	ports     portCounters
+	limits    icmpLimits
+	fragments fragments
 
 	listeners listeners
 	orphans   atomic.Int64 // closed by their user, not yet by the peer
@@ -120,6 +121,7 @@ func (s *Stack) init() error {
 	s.mem.init(s.cfg.MemoryBudget)
 	s.ports.init(&s.secret)
 	s.limits.init()
+	s.fragments.init()
 	s.listeners.byPort = make(map[uint16][]*Listener)
 	for _, l := range s.cfg.Links {
 		for _, q := range l.Queues() {

@@ -19,7 +19,19 @@ const (
 	countNotOurs
 	countLand
 	countMulticast
-	countFragment
+	countFragments
+	countFragmentCopy
+	countFragmentOverlap
+	countFragmentEnd
+	countFragmentMany
+	countFragmentLate
+	countFragmentNested
+	countFragmentsOut
+	countReassembled
+	countReassembledBig
+	countReassembledECN
+	countReassemblyTimeout
+	countReassemblyEvicted
 	countOffload
 	countProtocol
 	countTCPShort
@@ -45,41 +57,53 @@ const (
 
 // counterNames name what Stats.Counters and Stats.Drops hold.
 var counterNames = [numCounters]string{
-	countPacketsIn:     "packets-in",
-	countSegsIn:        "tcp-segments-in",
-	countSegsOut:       "tcp-segments-out",
-	countWriteErrors:   "write-errors",
-	countNotOurs:       "ip-not-ours",
-	countLand:          "ip-own-source",
-	countMulticast:     "ip-multicast",
-	countFragment:      "ip-fragment",
-	countOffload:       "ip-offload",
-	countProtocol:      "ip-protocol",
-	countTCPShort:      "tcp-short",
-	countTCPOffset:     "tcp-data-offset",
-	countTCPChecksum:   "tcp-checksum",
-	countRefused:       "tcp-resets-sent",
-	countBacklog:       "listen-backlog-full",
-	countAcceptQueue:   "listen-accept-queue-full",
-	countMemory:        "listen-memory-spent",
-	countUDPNoPort:     "udp-no-port",
-	countEcho:          "icmp-echo-replies",
-	countEchoLimited:   "icmp-echo-limited",
-	countICMPErrors:    "icmp-errors-sent",
-	countICMPLimited:   "icmp-errors-limited",
-	countICMPForbidden: "icmp-errors-withheld",
-	countICMPOther:     "icmp-ignored",
-	countICMPBroadcast: "icmp-broadcast",
-	countICMPNotice:    "icmp-errors-for-a-connection",
-	countICMPNoFlow:    "icmp-errors-for-no-connection",
-	countICMPStale:     "icmp-errors-stale",
+	countPacketsIn:         "packets-in",
+	countSegsIn:            "tcp-segments-in",
+	countSegsOut:           "tcp-segments-out",
+	countWriteErrors:       "write-errors",
+	countNotOurs:           "ip-not-ours",
+	countLand:              "ip-own-source",
+	countMulticast:         "ip-multicast",
+	countFragments:         "ip-fragments-kept",
+	countFragmentCopy:      "ip-fragment-duplicate",
+	countFragmentOverlap:   "ip-fragment-overlap",
+	countFragmentEnd:       "ip-fragment-end-contradicted",
+	countFragmentMany:      "ip-fragment-too-many",
+	countFragmentLate:      "ip-fragment-of-discarded",
+	countFragmentNested:    "ip-fragment-nested",
+	countFragmentsOut:      "ip-fragments-out",
+	countReassembled:       "ip-reassembled",
+	countReassembledBig:    "ip-reassembled-too-big",
+	countReassembledECN:    "ip-reassembled-ecn",
+	countReassemblyTimeout: "ip-reassembly-timeout",
+	countReassemblyEvicted: "ip-reassembly-evicted",
+	countOffload:           "ip-offload",
+	countProtocol:          "ip-protocol",
+	countTCPShort:          "tcp-short",
+	countTCPOffset:         "tcp-data-offset",
+	countTCPChecksum:       "tcp-checksum",
+	countRefused:           "tcp-resets-sent",
+	countBacklog:           "listen-backlog-full",
+	countAcceptQueue:       "listen-accept-queue-full",
+	countMemory:            "listen-memory-spent",
+	countUDPNoPort:         "udp-no-port",
+	countEcho:              "icmp-echo-replies",
+	countEchoLimited:       "icmp-echo-limited",
+	countICMPErrors:        "icmp-errors-sent",
+	countICMPLimited:       "icmp-errors-limited",
+	countICMPForbidden:     "icmp-errors-withheld",
+	countICMPOther:         "icmp-ignored",
+	countICMPBroadcast:     "icmp-broadcast",
+	countICMPNotice:        "icmp-errors-for-a-connection",
+	countICMPNoFlow:        "icmp-errors-for-no-connection",
+	countICMPStale:         "icmp-errors-stale",
 }
 
 // isDrop tells the counters of lost or refused packets from those of work done.
 func (c counter) isDrop() bool {
 	switch c {
 	case countPacketsIn, countSegsIn, countSegsOut, countRefused, countEcho, countICMPErrors, countICMPForbidden,
-		countICMPLimited, countICMPNotice:
+		countICMPLimited, countICMPNotice, countFragments, countFragmentsOut, countReassembled:
 		return false
 	}
 	return true

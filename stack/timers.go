@@ -28,7 +28,8 @@ type timerItem struct {
 	id   uint32
 }
 
-// timerNode says whose timer it is: a Conn's or that of the record in an entry of a shard.
+// timerNode says whose timer it is: a Conn's, that of the record in an entry of a shard, or, with
+// neither, that of the fragments.
 type timerNode struct {
 	c     *Conn
 	shard *shard
@@ -147,11 +148,14 @@ func (t *timers) close() {
 // expire runs the timers of one owner. It may have gone, or have nothing due, by now: each of
 // them checks.
 func (s *Stack) expire(n *timerNode, sc *scratch) {
-	if n.c != nil {
+	switch {
+	case n.c != nil:
 		n.c.expire(sc)
-		return
+	case n.shard != nil:
+		s.expireRecord(n, sc)
+	default:
+		s.fragments.fired(s)
 	}
-	s.expireRecord(n, sc)
 }
 
 // cut takes the item at position i out of the heap.
