@@ -314,6 +314,17 @@ func (b *body) drain() bool {
 	return b.err == io.EOF
 }
 
+// abandon gives up a body that the handler has not begun to read, and reports whether it was unread.
+func (b *body) abandon() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.touched || b.closed || b.err != nil || b.awaited() {
+		return false
+	}
+	b.closed = true
+	return true
+}
+
 // flaw returns what is wrong with the body as far as it is received: a malformed chunk, or its end before its time.
 func (b *body) flaw() *protocolError {
 	b.mu.Lock()

@@ -16,11 +16,13 @@ const (
 
 // shut ends the connection so that the client gets every byte that was written (RFC 9112, 9.6).
 func (c *conn) shut(reason CloseReason) {
-	if c.out.flush() != nil {
+	err := c.out.flush()
+	c.stopDiscard()
+	if err != nil {
 		c.close(ReasonWriteError)
 		return
 	}
-	_, _, err := c.peek()
+	_, _, err = c.peek()
 	hc, ok := c.nc.(interface{ CloseWrite() error })
 	switch {
 	case c.srv.CloseMode == CloseAbort:
@@ -89,6 +91,31 @@ func (c *conn) lingerBlocking() {
 	}
 }
 
+// startDiscard discards input on a goroutine of its own, while an answer is written.
+func (c *conn) startDiscard() {
+	c.discarded = make(chan struct{})
+	go func() {
+		defer close(c.discarded)
+		buf := outputPool.Get().(*[outputSize]byte)
+		defer outputPool.Put(buf)
+		for range lingerBytes / outputSize {
+			if _, err := c.src.Read(buf[:]); err != nil {
+				return
+			}
+		}
+	}()
+}
+
+func (c *conn) stopDiscard() {
+	if c.discarded == nil {
+		return
+	}
+	c.nc.SetReadDeadline(past)
+	<-c.discarded
+	c.discarded = nil
+	c.nc.SetReadDeadline(time.Time{})
+}
+
 // close ends the connection at once.
 func (c *conn) close(reason CloseReason) {
 	if c.phase == phaseOver {
@@ -98,6 +125,7 @@ func (c *conn) close(reason CloseReason) {
 	c.out.discard()
 	c.setPhase(phaseOver)
 	c.nc.Close()
+	c.stopDiscard()
 	c.leave(http.StateClosed)
 }
 

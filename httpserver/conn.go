@@ -62,7 +62,8 @@ type conn struct {
 	flushNode   timeoutNode
 	stall       stallGuard
 	lingerStart time.Time
-	lingered    int64 // bytes discarded
+	lingered    int64         // bytes discarded
+	discarded   chan struct{} // closed when what startDiscard began has ended; nil: nothing began
 	reason      CloseReason
 }
 

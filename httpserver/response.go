@@ -160,10 +160,19 @@ func (w *response) put(p []byte, shared bool) (int, error) {
 }
 
 func (w *response) send(p []byte, shared bool) (int, error) {
+	w.relieve(int64(len(p)))
 	if shared {
 		return w.c.out.writeShared(p)
 	}
 	return w.c.out.write(p)
+}
+
+// relieve sees to it that a large answer reaches a client that sends its whole body before it reads: while n more bytes
+// are sent, a body that the connection will not outlive, and that the handler has not begun to read, is discarded.
+func (w *response) relieve(n int64) {
+	if w.close && !w.duplex && w.written+n > outputSize && w.x.body.c != nil && w.x.body.abandon() {
+		w.c.startDiscard()
+	}
 }
 
 // putChunked writes p, which the stage has no room for: as a chunk of its own unless it is small.
@@ -284,6 +293,7 @@ func (w *response) sendFrom(rf io.ReaderFrom, src io.Reader) (int64, error) {
 	if limited {
 		src, left = lr.R, min(left, lr.N)
 	}
+	w.relieve(left)
 	n, err := w.c.out.readFrom(rf, src, left)
 	if limited {
 		lr.N -= n

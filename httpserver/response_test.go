@@ -303,25 +303,31 @@ func TestUnreadBody(t *testing.T) { // req: 9112-9.3
 	})
 }
 
-// TestEarlyError: a large answer to a large upload that nobody reads arrives whole.
+// TestEarlyError: a large answer to a large upload that nobody reads arrives whole, even if the client reads nothing
+// before it has sent everything and the buffers between are small.
 func TestEarlyError(t *testing.T) { // req: 9112-9.6
 	h := func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(413)
 		w.Write(make([]byte, 1<<20))
 	}
 	inWorld(t, h, nil, func(w *world) {
-		c, _ := w.l.dial()
-		io.WriteString(c, "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 104857600\r\n\r\n")
-		for range 100 {
-			if _, err := c.Write(make([]byte, 1<<20)); err != nil {
-				w.t.Fatal(err)
+		for _, limit := range []int{0, 64 << 10} {
+			c, server := w.l.dial()
+			c.p.mu.Lock()
+			c.limit, server.limit = limit, limit
+			c.p.mu.Unlock()
+			io.WriteString(c, "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 104857600\r\n\r\n")
+			for range 100 {
+				if _, err := c.Write(make([]byte, 1<<20)); err != nil {
+					w.t.Fatal(err)
+				}
 			}
+			a := w.answers(w.readAll(c), "PUT")[0]
+			if a.StatusCode != 413 || len(a.body) != 1<<20 || !a.Close {
+				w.t.Errorf("%s, %d bytes, close %v", a.Status, len(a.body), a.Close)
+			}
+			c.Close()
 		}
-		a := w.answers(w.readAll(c), "PUT")[0]
-		if a.StatusCode != 413 || len(a.body) != 1<<20 || !a.Close {
-			w.t.Errorf("%s, %d bytes, close %v", a.Status, len(a.body), a.Close)
-		}
-		c.Close()
 	})
 }
 
