@@ -134,7 +134,7 @@ type venue struct {
 }
 
 func newVenue(kind ground.Kind, pcap string, c *console) (*venue, error) {
-	flags := serveFlags{switches: defaultSwitches()}
+	flags := serveFlags{nodeFlags: nodeFlags{switches: defaultSwitches()}}
 	flags.add(pflag.NewFlagSet("serve", pflag.ContinueOnError)) // sets the defaults
 	flags.offload = "off"                                       // the capture shall show what a wire would
 	p, err := flags.plan()
@@ -179,7 +179,7 @@ func owner() priv.User {
 }
 
 // openPair makes the server's node on one end of a memory link, and the client's stack on the other.
-func (v *venue) openPair(p *plan, c *console) (*node, error) {
+func (v *venue) openPair(p *nodePlan, c *console) (*node, error) {
 	near, far := link.Pair(link.PairConfig{MTU: p.device.MTU})
 	n, err := newNode(near, p, c)
 	if err != nil {
@@ -190,7 +190,7 @@ func (v *venue) openPair(p *plan, c *console) (*node, error) {
 		Addrs: []netip.Prefix{p.device.HostAddr, p.device.HostAddr6},
 	})
 	if err != nil {
-		return nil, errors.Join(err, n.shutdown())
+		return nil, errors.Join(err, n.Close())
 	}
 	return n, nil
 }

@@ -12,8 +12,6 @@ import (
 
 	"ustack/cmd/ustack/internal/engine"
 	"ustack/cmd/ustack/internal/priv"
-	"ustack/stack/link"
-	"ustack/stack/link/tun"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -21,26 +19,17 @@ import (
 
 // serveFlags are the flags of serve as they were given.
 type serveFlags struct {
-	tun              string
-	hostAddr, addr   string
-	hostAddr6, addr6 string
-	mtu              int
-	listen           []string
-	root             string
-	offload          string
-	queues, procs    int
-	engine           string
-	pcap             string
-	impair           string
-	user             string
-	accessLog        string
-	builtin          bool
-	ports            portRange
-	switches         switches
+	nodeFlags
+	listen    []string
+	root      string
+	procs     int
+	user      string
+	accessLog string
+	builtin   bool
 }
 
 func newServeCommand() *cobra.Command {
-	f := serveFlags{switches: defaultSwitches()}
+	f := serveFlags{nodeFlags: nodeFlags{switches: defaultSwitches()}}
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "bring up a device, a TCP/IP stack and a web server on it",
@@ -70,119 +59,40 @@ func noArguments(_ *cobra.Command, args []string) error {
 
 func (f *serveFlags) add(flags *pflag.FlagSet) {
 	flags.SortFlags = false
-	flags.StringVar(&f.tun, "tun", "ustack0", "name of the device; an existing TUN device is taken over for the time")
-	flags.StringVar(&f.hostAddr, "host-addr", "10.90.0.1/24", "the kernel's IPv4 address on the device, with its prefix; empty: no IPv4")
-	flags.StringVar(&f.addr, "addr", "10.90.0.2", "ustack's IPv4 address")
-	flags.StringVar(&f.hostAddr6, "host-addr6", "fd90::1/64", "the kernel's IPv6 address on the device, with its prefix; empty: no IPv6")
-	flags.StringVar(&f.addr6, "addr6", "fd90::2", "ustack's IPv6 address")
-	flags.IntVar(&f.mtu, "mtu", 1500, "largest IP packet, in octets")
 	flags.StringArrayVar(&f.listen, "listen", []string{":80"}, "[HOST]:PORT[?switch=value&…] to serve on; may be repeated")
 	flags.StringVar(&f.root, "root", "", "directory of files to serve [an embedded demo site]")
-	flags.StringVar(&f.offload, "offload", "auto", "auto|on|off: super-segments through the device; auto: not while somebody captures")
-	flags.IntVar(&f.queues, "queues", 1, "queues of the device")
+	flags.BoolVar(&f.builtin, "builtin", true, "serve the built-in endpoints under /_/")
+	flags.StringVar(&f.accessLog, "access-log", "", "write a line per request to this file; -: to the terminal")
+	flags.StringVar(&f.user, "user", "", "whom to become once everything is open [the sudo user, else nobody]")
 	flags.IntVar(&f.procs, "procs", 0, "threads that run Go code at a time [as many as queues; GOMAXPROCS wins]")
 	flags.StringVar(&f.engine, "engine", "ustack", "whose TCP serves: "+strings.Join(engine.Names(), "|"))
-	flags.StringVar(&f.pcap, "pcap", "", "write every packet to this pcapng file")
-	flags.StringVar(&f.impair, "impair", "", "make the link bad, as loss=1%,delay=20ms,reorder=1%,seed=7; in: or out: before a key picks a direction")
-	flags.StringVar(&f.user, "user", "", "whom to become once everything is open [the sudo user, else nobody]")
-	flags.StringVar(&f.accessLog, "access-log", "", "write a line per request to this file; -: to the terminal")
-	flags.BoolVar(&f.builtin, "builtin", true, "serve the built-in endpoints under /_/")
-	flags.Var(&f.ports, "ephemeral-ports", "range of local ports for connections that ustack opens [1024-65535]")
-	f.switches.addFlags(flags)
+	f.nodeFlags.add(flags, serveDefaults)
+	f.switches.addFlags(flags, switchDefs)
 }
 
 // plan is what serve is going to do: flags that have been understood and fit together.
 type plan struct {
-	device    tun.Config
-	addrs     []netip.Prefix // of the stack
+	*nodePlan
 	listeners []listener
-	switches  switches
-	ports     portRange
-	engine    string
-	impair    link.Spec
-	impaired  bool
 	root      string
 	builtin   bool
-	pcap      string
 	accessLog string
-	user      priv.User
 	procs     int // 0: leave GOMAXPROCS alone
 }
 
 // plan checks the flags. It touches nothing.
 func (f *serveFlags) plan() (*plan, error) {
-	p := &plan{
-		switches: f.switches, ports: f.ports, engine: f.engine, root: f.root, builtin: f.builtin,
-		pcap: f.pcap, accessLog: f.accessLog,
-		device: tun.Config{Name: f.tun, MTU: f.mtu, Queues: f.queues},
+	n, err := f.nodeFlags.plan()
+	if err != nil {
+		return nil, err
 	}
-	for _, step := range []func(*serveFlags) error{p.setOffload, p.setAddresses, p.setListeners, p.setEngine, p.setProcs, p.setUser} {
+	p := &plan{nodePlan: n, root: f.root, builtin: f.builtin, accessLog: f.accessLog}
+	for _, step := range []func(*serveFlags) error{p.setListeners, p.setProcs, p.setUser} {
 		if err := step(f); err != nil {
 			return nil, &usageError{err}
 		}
 	}
 	return p, nil
-}
-
-func (p *plan) setOffload(f *serveFlags) (err error) {
-	if p.device.Offload, err = tun.ParseMode(f.offload); err != nil {
-		return fmt.Errorf("--offload: %w", err)
-	}
-	p.impaired = f.impair != ""
-	if p.impair, err = link.ParseSpec(f.impair); err != nil {
-		return fmt.Errorf("--impair: %w", err)
-	}
-	if p.impaired && p.device.Offload == tun.On {
-		return errors.New("--impair works on packets of wire size: --offload on does not go with it")
-	}
-	return nil
-}
-
-func (p *plan) setAddresses(f *serveFlags) error {
-	host4, addr4, err := addressPair("", f.hostAddr, f.addr, netip.Addr.Is4)
-	if err != nil {
-		return err
-	}
-	host6, addr6, err := addressPair("6", f.hostAddr6, f.addr6, func(a netip.Addr) bool { return a.Is6() && !a.Is4In6() })
-	if err != nil {
-		return err
-	}
-	p.device.HostAddr, p.device.HostAddr6 = host4, host6
-	for _, a := range []netip.Prefix{addr4, addr6} {
-		if a.IsValid() {
-			p.addrs = append(p.addrs, a)
-			p.device.Addrs = append(p.device.Addrs, a.Addr())
-		}
-	}
-	if len(p.addrs) == 0 {
-		return errors.New("no address at all: set --host-addr and --addr, or --host-addr6 and --addr6")
-	}
-	return nil
-}
-
-// addressPair reads the kernel's and the stack's address of one family.
-func addressPair(suffix, host, addr string, family func(netip.Addr) bool) (h, a netip.Prefix, err error) {
-	if host == "" || addr == "" {
-		return h, a, nil
-	}
-	if h, err = netip.ParsePrefix(host); err != nil || !family(h.Addr()) {
-		return h, a, fmt.Errorf("--host-addr%s %q: want an address with its prefix, as %s", suffix, host, example(suffix, "10.90.0.1/24", "fd90::1/64"))
-	}
-	own, err := netip.ParseAddr(addr)
-	if err != nil || !family(own) || own.Zone() != "" {
-		return h, a, fmt.Errorf("--addr%s %q: want an address, as %s", suffix, addr, example(suffix, "10.90.0.2", "fd90::2"))
-	}
-	if !h.Contains(own) {
-		return h, a, fmt.Errorf("--addr%s %v is outside of %v: the kernel would not look for it on the device; choose both from one prefix", suffix, own, h.Masked())
-	}
-	return h, netip.PrefixFrom(own, h.Bits()), nil
-}
-
-func example(suffix, v4, v6 string) string {
-	if suffix == "" {
-		return v4
-	}
-	return v6
 }
 
 func (p *plan) setListeners(f *serveFlags) error {
@@ -214,16 +124,6 @@ func (p *plan) ours(l listener) error {
 	}
 	if !slices.ContainsFunc(p.addrs, func(own netip.Prefix) bool { return own.Addr() == a }) {
 		return fmt.Errorf("%v is not ustack's address (--addr, --addr6)", a)
-	}
-	return nil
-}
-
-func (p *plan) setEngine(f *serveFlags) error {
-	if !slices.Contains(engine.Names(), f.engine) {
-		return fmt.Errorf("--engine %q: want one of %s", f.engine, strings.Join(engine.Names(), ", "))
-	}
-	if f.engine == "kernel" && (p.pcap != "" || p.impaired) {
-		return errors.New("--engine kernel keeps its packets to itself: --pcap and --impair see none (capture with `tshark -i lo`)")
 	}
 	return nil
 }

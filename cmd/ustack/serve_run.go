@@ -65,7 +65,7 @@ type server struct {
 }
 
 // start opens everything and serves. open makes the node: on a device, or on something else.
-func start(p *plan, c *console, open func(*plan, *console) (*node, error)) (*server, error) {
+func start(p *plan, c *console, open func(*nodePlan, *console) (*node, error)) (*server, error) {
 	handler, err := site.Handler(site.Config{Root: p.root, Builtin: p.builtin, Engine: p.engine})
 	if err != nil {
 		return nil, err
@@ -74,12 +74,12 @@ func start(p *plan, c *console, open func(*plan, *console) (*node, error)) (*ser
 	if s.log, err = openAccessLog(p, c); err != nil {
 		return nil, fmt.Errorf("access log: %w", err)
 	}
-	if s.node, err = open(p, c); err != nil {
+	if s.node, err = open(p.nodePlan, c); err != nil {
 		return nil, errors.Join(err, s.closeLog())
 	}
 	listeners, err := s.listen()
 	if err != nil {
-		return nil, errors.Join(err, s.node.shutdown(), s.closeLog())
+		return nil, errors.Join(err, s.node.Close(), s.closeLog())
 	}
 	for i, ln := range listeners {
 		s.serve(ln, handler, &p.listeners[i])
@@ -90,7 +90,10 @@ func start(p *plan, c *console, open func(*plan, *console) (*node, error)) (*ser
 func (s *server) listen() ([]net.Listener, error) {
 	var opened []net.Listener
 	for _, l := range s.plan.listeners {
-		ln, err := s.node.listen(l)
+		ln, err := s.node.listen("tcp", l.address, &l.tcp)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			err = &hintError{err, fmt.Sprintf("port %d is in use already: choose another with --listen :PORT", l.port)}
+		}
 		if err != nil {
 			for _, o := range opened {
 				o.Close()
@@ -147,7 +150,7 @@ func (s *server) shutdown(ctx context.Context) error {
 			err = errors.Join(err, e, h.Close())
 		}
 	}
-	err = errors.Join(err, s.node.shutdown())
+	err = errors.Join(err, s.node.Close())
 	s.serving.Wait()
 	return errors.Join(err, s.closeLog())
 }

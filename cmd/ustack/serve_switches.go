@@ -36,7 +36,8 @@ type switchDef struct {
 	set                          func(*switches, string) error
 }
 
-var switchDefs = []switchDef{
+// tcpSwitches are those of TCP; serve's switchDefs has those of HTTP as well.
+var tcpSwitches = []switchDef{
 	{"nagle", "off|minshall|classic", "off", "hold small segments back while data is in flight", setNagle},
 	{"delayed-ack", "off|DUR", "40ms", "how long an ACK may wait for data to ride on", setDelayedACK},
 	{"ack-every", "N", "2", "full-sized segments that one ACK may answer", intSwitch(1, 64, func(s *switches) *int { return &s.tcp.ACKEvery })},
@@ -52,10 +53,13 @@ var switchDefs = []switchDef{
 	{"msl", "DUR", "30s", "maximum segment lifetime; TIME-WAIT lasts two", durSwitch(time.Millisecond, 10*time.Minute, func(s *switches) *time.Duration { return &s.tcp.MSL })},
 	{"time-wait-reuse", "on|off", "on", "a new connection may take over a port pair in TIME-WAIT", offSwitch(func(s *switches) *bool { return &s.tcp.NoTimeWaitReuse })},
 	{"reset-input", "keep|discard", "keep", "what becomes of unread input when a RST arrives", setResetInput},
+}
+
+var switchDefs = slices.Concat(tcpSwitches, []switchDef{
 	{"close", "half|full|abort", "half", "how an HTTP connection is ended: half waits for the client's FIN", setClose},
 	{"idle-timeout", "DUR", "1m0s", "how long a persistent HTTP connection may be silent", durSwitch(time.Millisecond, 24*time.Hour, func(s *switches) *time.Duration { return &s.idleTimeout })},
 	{"max-requests", "N", "0", "requests on one HTTP connection; 0: any number", intSwitch(0, math.MaxInt32, func(s *switches) *int { return &s.maxRequests })},
-}
+})
 
 // switchFlag makes a flag of a switch.
 type switchFlag struct {
@@ -71,8 +75,8 @@ func (f *switchFlag) Set(s string) error {
 	return f.def.set(f.into, s)
 }
 
-func (s *switches) addFlags(flags *pflag.FlagSet) {
-	for _, d := range switchDefs {
+func (s *switches) addFlags(flags *pflag.FlagSet, defs []switchDef) {
+	for _, d := range defs {
 		flags.Var(&switchFlag{def: d, into: s, text: d.initial}, d.name, d.usage)
 	}
 }

@@ -15,7 +15,7 @@ import (
 func TestSwitchFlags(t *testing.T) {
 	s := defaultSwitches()
 	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
-	s.addFlags(flags)
+	s.addFlags(flags, switchDefs)
 	err := flags.Parse(strings.Fields(`--nagle classic --delayed-ack=200ms --ack-every 4 --initial-window 3 --idle-restart off
 		--cc reno --sack off --timestamps=off --window-scale off --mss 1000 --rcvbuf 256k --sndbuf 1m --msl 1s
 		--time-wait-reuse off --reset-input discard --idle-timeout 5s --max-requests 100 --close abort`))

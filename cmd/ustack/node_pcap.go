@@ -10,7 +10,7 @@ import (
 )
 
 // tapTo shows the packets of l to the capture file of p. The function it returns ends the capture.
-func tapTo(l link.Link, p *plan) (link.Link, func() error, error) {
+func tapTo(l link.Link, p *nodePlan) (link.Link, func() error, error) {
 	f, err := os.Create(p.pcap)
 	if err != nil {
 		return nil, nil, fmt.Errorf("--pcap: %w", err)

@@ -14,20 +14,22 @@ import (
 	"ustack/stack"
 	"ustack/stack/link"
 	"ustack/stack/link/tun"
+	"ustack/stack/tcb"
 
 	"github.com/vishvananda/netlink"
 )
 
-// node is a TCP/IP on its device.
+// node is a TCP/IP on its device: the engine of that name.
 type node struct {
-	dev    *tun.Device  // nil on a memory link
-	stack  *stack.Stack // of engine ustack
-	other  engine.Engine
-	closer func() error // what is left to close after the engine
+	stack  *stack.Stack  // of engine ustack, else nil
+	other  engine.Engine // any other
+	closer func() error  // what is left to close after the engine
 }
 
+var _ engine.Engine = (*node)(nil)
+
 // openNode opens the device and the engine that p asks for.
-func openNode(p *plan, c *console) (*node, error) {
+func openNode(p *nodePlan, c *console) (*node, error) {
 	dev, err := tun.Open(p.device)
 	if err != nil {
 		return nil, err
@@ -44,12 +46,11 @@ func openNode(p *plan, c *console) (*node, error) {
 		dev.Close()
 		return nil, err
 	}
-	n.dev = dev
 	return n, nil
 }
 
 // sizePackets settles whether super-segments go through the device.
-func sizePackets(dev *tun.Device, p *plan, c *console) error {
+func sizePackets(dev *tun.Device, p *nodePlan, c *console) error {
 	switch {
 	case !dev.Virtio() || p.device.Offload != tun.Auto || p.engine == "kernel":
 		return nil
@@ -70,7 +71,7 @@ func sizePackets(dev *tun.Device, p *plan, c *console) error {
 }
 
 // newNode starts the engine of p on a link, behind its tap and its impairments.
-func newNode(l link.Link, p *plan, c *console) (n *node, err error) {
+func newNode(l link.Link, p *nodePlan, c *console) (n *node, err error) {
 	n = &node{closer: func() error { return nil }}
 	if p.engine == "kernel" {
 		n.other, n.closer = engine.Kernel(), l.Close
@@ -104,7 +105,7 @@ func newNode(l link.Link, p *plan, c *console) (n *node, err error) {
 
 // addKernelAddrs gives the kernel the addresses that otherwise are the stack's, so that the same URLs
 // work with --engine kernel. They live on the device and go with it.
-func addKernelAddrs(p *plan) error {
+func addKernelAddrs(p *nodePlan) error {
 	dev, err := netlink.LinkByName(p.device.Name)
 	if err != nil {
 		return fmt.Errorf("find %s: %w", p.device.Name, err)
@@ -125,47 +126,52 @@ func addKernelAddrs(p *plan) error {
 	return nil
 }
 
-// listen opens one of the listeners.
-func (n *node) listen(l listener) (net.Listener, error) {
-	var ln net.Listener
-	var err error
+// Name returns what --engine calls the node's TCP.
+func (n *node) Name() string {
 	if n.stack != nil {
-		ln, err = (&stack.ListenConfig{Stack: n.stack, Options: &l.tcp}).Listen(context.Background(), "tcp", l.address)
-	} else {
-		ln, err = n.other.Listen("tcp", l.address)
+		return "ustack"
 	}
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, &hintError{err, fmt.Sprintf("port %d is in use already: choose another with --listen :PORT", l.port)}
+	return n.other.Name()
+}
+
+// Listen listens with the switches of the node.
+func (n *node) Listen(network, addr string) (net.Listener, error) {
+	return n.listen(network, addr, nil)
+}
+
+// listen listens with options of its own, which the engines other than ustack do not know.
+func (n *node) listen(network, addr string, o *tcb.Options) (net.Listener, error) {
+	if n.stack == nil {
+		return n.other.Listen(network, addr)
 	}
+	ln, err := (&stack.ListenConfig{Stack: n.stack, Options: o}).Listen(context.Background(), network, addr)
 	if err != nil {
 		return nil, err
 	}
 	return ln, nil
 }
 
+// DialContext connects from the node.
+func (n *node) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	if n.stack == nil {
+		return n.other.DialContext(ctx, network, addr)
+	}
+	return n.stack.DialContext(ctx, network, addr)
+}
+
 // drainTime is how long connections may take to deliver their last octets and the FIN.
 const drainTime = 5 * time.Second
 
-// shutdown delivers what is queued and closes everything.
-func (n *node) shutdown() error {
+// Close delivers what is queued and closes everything.
+func (n *node) Close() error {
+	if n.stack == nil {
+		return errors.Join(n.other.Close(), n.closer())
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
-	var err error
-	if n.stack != nil {
-		if err = n.stack.Shutdown(ctx); errors.Is(err, context.DeadlineExceeded) {
-			err = nil // a peer that is gone keeps nobody waiting
-		}
-	} else {
-		err = n.other.Close()
+	err := n.stack.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = nil // a peer that is gone keeps nobody waiting
 	}
 	return errors.Join(err, n.closer())
-}
-
-// run blocks until ctx is done or, where that can be told, the device ends by itself.
-func (n *node) run(ctx context.Context) error {
-	if n.stack != nil {
-		return n.stack.Run(ctx)
-	}
-	<-ctx.Done()
-	return nil
 }
