@@ -46,7 +46,10 @@ type Script struct {
 	Eager      bool // write before the connection is established
 	End        End
 	EndAt      int64
-	Fiddle     bool // change switches and budgets now and then
+	// Turn makes the two ends take turns: so many octets from the end that dialled, then as many
+	// from the other, and so on; 0: each writes what it can. Both ends need the same Turn and Write.
+	Turn   int64
+	Fiddle bool // change switches and budgets now and then
 }
 
 // pauseOften is how often a read or write is followed by a pause, if there are any.
@@ -247,7 +250,10 @@ func (a *app) writing() {
 			a.closedWrite = true
 			return
 		}
-		n := int(min(int64(s.size(a.WriteChunk)), a.Write-a.written))
+		n := int(min(int64(a.piece()), a.Write-a.written, a.turn()))
+		if n == 0 {
+			return
+		}
 		if !a.put(n) {
 			return
 		}
@@ -258,6 +264,26 @@ func (a *app) writing() {
 			a.writeAt = s.now + s.span(a.WritePause)
 		}
 	}
+}
+
+// piece returns how much to write at once: a whole turn if WriteChunk allows.
+func (a *app) piece() int {
+	if a.Turn > 0 && a.Turn <= int64(a.WriteChunk) {
+		return int(a.Turn)
+	}
+	return a.c.host.sim.size(a.WriteChunk)
+}
+
+// turn returns how many octets may be written before it is the other end's turn.
+func (a *app) turn() int64 {
+	if a.Turn == 0 {
+		return a.Write
+	}
+	due := a.read / a.Turn * a.Turn
+	if a.c.dialled {
+		due += a.Turn
+	}
+	return max(due-a.written, 0)
 }
 
 // put queues n octets; false: no more for now.

@@ -21,6 +21,7 @@ type Conn struct {
 	snap    tcb.Snapshot
 	timerAt Time // when the timer has been set to go off
 	touched bool
+	dialled bool
 	reset   *tcpseg.Header // the RST that came in since the last flush, if nothing else did
 	inputs  int            // segments since the last flush
 
@@ -251,12 +252,16 @@ func (c *Conn) release() {
 }
 
 // forsaken reports whether the connection waits in vain, and rightly so: the peer has
-// aborted and its RST was lost, or the wire is dead, and nothing is outstanding that would
-// find it out. Only keep-alive ends such a connection.
+// aborted and its RST was lost, or has given up a half-open connection whose third ACK was
+// lost, or the wire is dead, and nothing is outstanding that would find it out. Only
+// keep-alive ends such a connection.
 func (c *Conn) forsaken() bool {
-	in := c.flow.peer.links[c.host]
+	in, out := c.flow.peer.links[c.host], c.host.links[c.flow.peer]
 	o := c.other()
-	cut := in.Until != 0 || in.lossy() && o != nil && o.gone && !o.inTimeWait && o.tcb.Err() != nil
+	cut := in.Until != 0
+	if in.lossy() || out.lossy() {
+		cut = cut || o == nil || o.gone && !o.inTimeWait && o.tcb.Err() != nil
+	}
 	if c.gone || c.end.KeepAlive || !cut {
 		return false
 	}

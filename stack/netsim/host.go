@@ -112,6 +112,7 @@ func (h *Host) Dial(peer *Host, local, remote uint16, e Endpoint) *Conn {
 	f := flow{peer, local, remote}
 	delete(h.timeWait, f)
 	c := h.newConn(f, e)
+	c.dialled = true
 	c.watch.iss = h.iss(f)
 	c.tcb = tcb.Dial(h.sim.now, h.config(&e), &tcb.DialInfo{ISS: c.watch.iss, TSOffset: h.tsOffset(f)})
 	h.add(c)

@@ -33,6 +33,8 @@ type watch struct {
 	arrived    tcpseg.Seq // end of the furthest octet
 	peerAck    tcpseg.Seq // latest ACK
 	peerEdge   tcpseg.Seq // furthest right edge the peer has promised
+	rexmitAt   Time       // the retransmission timer
+	armedRTO   Time       // RTO when it was set
 	sends      []sending  // what is in flight, as it was sent
 	segsIn     int        // real segments
 	peerTSVal  uint32     // latest timestamp
@@ -142,7 +144,7 @@ func (w *watch) expired(now Time, s *tcb.Snapshot) {
 	}
 	for i := len(w.sends) - 1; i >= 0; i-- {
 		if e := w.sends[i]; e.start.LessEq(s.Una) && s.Una.Less(e.end) {
-			if rto := min(e.rto, w.last.RTO); now-e.at < rto {
+			if rto := min(e.rto, w.armedRTO); now-e.at < rto {
 				w.fail("nothing is sent again sooner than one RTO after its last sending", "%d was sent at %s, RTO %d ms", s.Una, clock(e.at), rto/Millisecond)
 			}
 			return
@@ -369,6 +371,9 @@ func (w *watch) settled(now Time, s *tcb.Snapshot, held tcb.Held, deadline Time)
 	}
 	if deadline != s.Deadline {
 		w.fail("Snapshot tells the truth", "deadline %s, not %s", clock(s.Deadline), clock(deadline))
+	}
+	if s.RexmitAt != w.rexmitAt {
+		w.rexmitAt, w.armedRTO = s.RexmitAt, s.RTO
 	}
 	w.numbers(s)
 	switch s.State {

@@ -92,6 +92,12 @@ func (s *Sim) randomPair(a, b *Host, port, local uint16, mayTimeOut bool) {
 	if s.chance(0.1) {
 		one.Again = 1 + s.rng.IntN(2)
 	}
+	if s.chance(0.1) {
+		turn := s.size(3000)
+		all := int64(turn) * int64(1+s.rng.IntN(20))
+		one.Script.Turn, one.Script.Write = int64(turn), all
+		two.Script.Turn, two.Script.Write = int64(turn), all
+	}
 	b.Listen(port, two)
 	s.After(s.span(200*Millisecond), func() { a.Dial(b, local, port, one) })
 }
