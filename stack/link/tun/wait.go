@@ -12,13 +12,20 @@ import (
 // waking a sleeping thread costs.
 const spinLimit = 50 * time.Microsecond
 
+// spinPause is how many waits go without a spin after one in which the processor was taken away.
+const spinPause = 4096
+
 // waiter decides how to wait for a descriptor. While packets have been following each other
 // closely it spins, yielding the processor to other goroutines at every turn; else, and when the
 // spin was in vain, it sleeps in ppoll(2). That is an ordinary blocking system call: it gives up
 // the P, unlike a raw one, and leaves the runtime's netpoller out.
+//
+// On a busy machine a spin does harm: the scheduler favours those who sleep over those who have
+// used up their time. A turn of the spin that takes longer than the spin shall last tells so.
 type waiter struct {
-	fds [2]unix.PollFd
-	gap time.Duration // moving average of how long an empty queue stayed empty
+	fds   [2]unix.PollFd
+	gap   time.Duration // moving average of how long an empty queue stayed empty
+	pause int           // waits to go without a spin
 
 	polling atomic.Bool // holds the device's file open
 }
@@ -35,21 +42,41 @@ func (w *waiter) init(fd, wake int) {
 // wait returns true when the descriptor is readable, has an error to tell, or was woken.
 func (w *waiter) wait() (bool, error) {
 	start := time.Now()
-	if multiCPU && w.gap < spinLimit {
-		for {
-			runtime.Gosched()
-			if ready, err := w.poll(0); ready || err != nil {
-				w.note(time.Since(start))
-				return ready, err
-			}
-			if time.Since(start) >= spinLimit {
-				break
-			}
+	if w.maySpin() {
+		if ready, err := w.spin(start); ready || err != nil {
+			return ready, err
 		}
 	}
 	ready, err := w.poll(-1)
 	w.note(time.Since(start))
 	return ready, err
+}
+
+func (w *waiter) maySpin() bool {
+	if w.pause > 0 {
+		w.pause--
+		return false
+	}
+	return multiCPU && w.gap < spinLimit
+}
+
+func (w *waiter) spin(start time.Time) (bool, error) {
+	for last := start; ; {
+		runtime.Gosched()
+		ready, err := w.poll(0)
+		now := time.Now()
+		if now.Sub(last) > spinLimit {
+			w.pause = spinPause
+		}
+		if ready || err != nil {
+			w.note(now.Sub(start))
+			return ready, err
+		}
+		if now.Sub(start) >= spinLimit {
+			return false, nil
+		}
+		last = now
+	}
 }
 
 // note averages the gap. A long silence counts as a few spins, so that some ten quick packets

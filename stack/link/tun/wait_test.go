@@ -1,0 +1,78 @@
+package tun
+
+import (
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func testWaiter(t *testing.T) (w *waiter, ready func()) {
+	t.Helper()
+	var fds [2]int
+	for i := range fds {
+		fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.Close(fd) })
+		fds[i] = fd
+	}
+	w = new(waiter)
+	w.init(fds[0], fds[1])
+	return w, func() { unix.Write(fds[1], []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
+}
+
+// An idle queue is not spun on; short gaps bring spinning, one long silence does not end it,
+// several do.
+func TestWaiterSpinsOnlyWhenBusy(t *testing.T) {
+	defer func(old bool) { multiCPU = old }(multiCPU)
+	multiCPU = true
+	w, _ := testWaiter(t)
+	if w.maySpin() {
+		t.Error("spins at first")
+	}
+	w.note(time.Hour)
+	for range 15 {
+		w.note(5 * time.Microsecond)
+	}
+	if !w.maySpin() {
+		t.Errorf("does not spin with an average gap of %v", w.gap)
+	}
+	w.note(time.Hour)
+	if !w.maySpin() {
+		t.Errorf("one long silence counts as %v", w.gap)
+	}
+	for range 3 {
+		w.note(time.Hour)
+	}
+	if w.maySpin() {
+		t.Errorf("spins on an idle queue, average gap %v", w.gap)
+	}
+	multiCPU = false
+	for w.gap > time.Microsecond {
+		w.note(0)
+	}
+	if w.maySpin() {
+		t.Error("spins on a single processor")
+	}
+}
+
+// A spin ends in time, ends with a packet, and pauses for a while when the processor was taken
+// away meanwhile.
+func TestWaiterSpin(t *testing.T) {
+	w, wake := testWaiter(t)
+	start := time.Now()
+	if ready, err := w.spin(start); ready || err != nil || time.Since(start) < spinLimit {
+		t.Errorf("spin = %v, %v after %v", ready, err, time.Since(start))
+	}
+	wake()
+	if ready, err := w.spin(time.Now()); !ready || err != nil {
+		t.Errorf("spin = %v, %v with a packet", ready, err)
+	}
+	w.pause = 0
+	w.spin(time.Now().Add(-2 * spinLimit))
+	if w.pause != spinPause || w.maySpin() || w.pause != spinPause-1 {
+		t.Errorf("pause = %d", w.pause)
+	}
+}
