@@ -6,17 +6,19 @@ import (
 	"time"
 )
 
-// TestLoss sends data both ways through a link that loses, reorders and duplicates, the kernel's TCP
-// at the other end, and expects every octet.
-func TestLoss(t *testing.T) {
+var badLinks = []struct {
+	name, impair string
+	size         int64
+}{
+	{"1%", "loss=1%,delay=1ms", 8 << 20},
+	{"5%", "loss=5%,delay=1ms,jitter=1ms,reorder=2%,duplicate=1%", 2 << 20},
+}
+
+// TestLossServer sends data both ways through a link that loses, reorders and duplicates, the kernel's
+// TCP at the other end, and expects every octet.
+func TestLossServer(t *testing.T) {
 	need(t, "curl")
-	for _, c := range []struct {
-		name, impair string
-		size         int64
-	}{
-		{"1%", "loss=1%,delay=1ms", 8 << 20},
-		{"5%", "loss=5%,delay=1ms,jitter=1ms,reorder=2%,duplicate=1%", 2 << 20},
-	} {
+	for _, c := range badLinks {
 		t.Run(c.name, func(t *testing.T) {
 			for seed := range pick(2, 20) {
 				f := families[seed%2]
@@ -27,9 +29,22 @@ func TestLoss(t *testing.T) {
 					down := time.Since(start)
 					start = time.Now()
 					echoBack(t, f.url("/_/echo"), c.size, 2*time.Minute)
-					t.Logf("down %v, there and back %v", down.Round(time.Millisecond), time.Since(start).Round(time.Millisecond))
+					t.Logf("server: down %v, there and back %v", down.Round(time.Millisecond), time.Since(start).Round(time.Millisecond))
 				})
 			}
 		})
+	}
+}
+
+// TestLossClient is the same with our TCP dialling the kernel's.
+func TestLossClient(t *testing.T) {
+	serve(t, "--engine", "kernel")
+	for _, c := range badLinks {
+		for seed := range pick(3, 20) {
+			f := families[seed%2]
+			t.Run(fmt.Sprintf("%s seed=%d %s", c.name, seed, f.name), func(t *testing.T) {
+				get(t, "--engine", "ustack", "--verify", "--impair", fmt.Sprintf("%s,seed=%d", c.impair, seed), f.url(fmt.Sprintf("/_/bytes/%d", c.size)))
+			})
+		}
 	}
 }
