@@ -11,6 +11,7 @@ import (
 
 	"ustack/ippkt"
 	"ustack/stack/tcb"
+	"ustack/tcpseg"
 )
 
 // Dialer makes connections that differ from the stack's defaults. Stack is needed.
@@ -133,7 +134,10 @@ func (s *Stack) open(q *queue, key *flowKey, cfg *tcb.Config) (*Conn, error) {
 		return nil, net.ErrClosed
 	}
 	if key.lport != 0 {
-		if c := s.tryOpen(q, key, cfg); c != nil {
+		if c := s.tryOpen(q, key, cfg, false); c != nil {
+			return c, nil
+		}
+		if c := s.tryOpen(q, key, cfg, true); c != nil {
 			return c, nil
 		}
 		return nil, syscall.EADDRINUSE
@@ -141,24 +145,43 @@ func (s *Stack) open(q *queue, key *flowKey, cfg *tcb.Config) (*Conn, error) {
 	lo, hi := s.cfg.EphemeralPorts[0], s.cfg.EphemeralPorts[1]
 	n := uint32(hi-lo) + 1
 	next := s.ports.next(&s.secret, key)
-	for i := range n { // RFC 6056 §3.3.4; every port once, then it is over (6056-04)
-		key.lport = lo + uint16((next+i)%n)
-		if s.table.has(key) || s.listeners.find(key.local, key.lport) != nil {
-			continue // 6056-02
+	// RFC 6056 §3.3.4. Every port once, then once more if TIME-WAIT has any, then it is over (6056-04).
+	for _, reuse := range []bool{false, true} {
+		waiting := false
+		for i := range n {
+			key.lport = lo + uint16((next+i)%n)
+			kind := s.table.kind(key)
+			waiting = waiting || kind == kindTimeWait
+			if kind != kindNone && !(reuse && kind == kindTimeWait) || s.listeners.find(key.local, key.lport) != nil {
+				continue // 6056-02
+			}
+			if c := s.tryOpen(q, key, cfg, reuse); c != nil {
+				s.ports.used(&s.secret, key, i+1)
+				return c, nil
+			}
 		}
-		if c := s.tryOpen(q, key, cfg); c != nil {
-			s.ports.used(&s.secret, key, i+1)
-			return c, nil
+		if !waiting {
+			break
 		}
 	}
 	return nil, syscall.EADDRNOTAVAIL
 }
 
-// tryOpen returns nil if the flow exists.
-func (s *Stack) tryOpen(q *queue, key *flowKey, cfg *tcb.Config) *Conn {
+// tryOpen returns nil if the flow exists. With reuse one in TIME-WAIT may make room.
+func (s *Stack) tryOpen(q *queue, key *flowKey, cfg *tcb.Config, reuse bool) *Conn {
 	c := s.newConn(q, key)
 	now := c.clock()
 	iss, offset := s.secret.isn(key, now)
+	if reuse {
+		if cfg.NoTimeWaitReuse {
+			return nil
+		}
+		above, ok := s.takeTimeWait(key, now)
+		if !ok {
+			return nil
+		}
+		iss = tcpseg.Max(iss, above)
+	}
 	c.t = tcb.Dial(now, c.config(*cfg), &tcb.DialInfo{ISS: iss, TSOffset: offset})
 	if !s.table.addConn(c) {
 		c.t.Release()
@@ -168,13 +191,16 @@ func (s *Stack) tryOpen(q *queue, key *flowKey, cfg *tcb.Config) *Conn {
 	return c
 }
 
-// has reports whether a flow is in use.
-func (t *table) has(key *flowKey) bool {
+// kind tells what a flow is at the moment.
+func (t *table) kind(key *flowKey) entryKind {
 	sh, hash := t.place(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	_, ok := sh.find(key, hash)
-	return ok
+	id, ok := sh.find(key, hash)
+	if !ok {
+		return kindNone
+	}
+	return sh.entries.at(id).kind
 }
 
 // connect sends the SYN and waits for the handshake to end.

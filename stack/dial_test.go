@@ -360,3 +360,32 @@ func TestSimultaneousOpen(t *testing.T) {
 		}
 	})
 }
+
+// When all ports to a destination are in TIME-WAIT, one that has been there for a second serves
+// again, with higher sequence numbers. req: ST-TW7 6191-05
+func TestDialReusesTimeWait(t *testing.T) {
+	one := func(c *Config) { c.EphemeralPorts = [2]uint16{20000, 20000} }
+	synctest.Test(t, func(t *testing.T) {
+		h := newHosts(t, link.PairConfig{}, one)
+		address := h.onData(t, echoBack)
+		for range 3 {
+			c := dialOrFail(t, h.a, address)
+			before := c.Info().Nxt
+			roundTrip(t, c, "hello")
+			c.Close()
+			synctest.Wait()
+			expectFlows(t, "a", h.a, 0, 0, 1)
+			if _, err := h.a.Dial("tcp", address); !errors.Is(err, syscall.EADDRNOTAVAIL) {
+				t.Errorf("Dial at once: %v, want EADDRNOTAVAIL", err)
+			}
+			time.Sleep(time.Second)
+			c = dialOrFail(t, h.a, address)
+			if !before.Less(c.Info().Nxt) {
+				t.Errorf("the new incarnation begins at %d, the old one did at %d", c.Info().Nxt, before)
+			}
+			roundTrip(t, c, "again")
+			c.Close()
+			time.Sleep(time.Second)
+		}
+	})
+}

@@ -8,6 +8,7 @@ import (
 // timeWait is the record of a flow in TIME-WAIT.
 type timeWait struct {
 	tw    tcb.TimeWait
+	since tcb.Time
 	q     *queue
 	timer timerID
 }
@@ -17,7 +18,7 @@ func (s *Stack) addTimeWait(sh *shard, id uint32, c *Conn, tw *tcb.TimeWait) {
 	e := sh.entries.at(id)
 	e.kind, e.ref = kindTimeWait, sh.timeWaits.take()
 	r := sh.timeWaits.at(e.ref)
-	r.tw, r.q = *tw, c.q
+	r.tw, r.q, r.since = *tw, c.q, c.last
 	r.timer = s.timers.set(0, timerNode{shard: sh, entry: id}, tw.Deadline())
 }
 
@@ -50,6 +51,29 @@ func (q *queue) inputTimeWait(sh *shard, id uint32, now tcb.Time, seg *tcpseg.Se
 		q.reply(q.sc, &key)
 	}
 	return true
+}
+
+// reuseAfter is how long a flow stays in TIME-WAIT at least before we open it again ourselves: by
+// then our timestamps have moved on, so that the peer can tell the incarnations apart (RFC 6191).
+const reuseAfter = second
+
+// takeTimeWait ends a TIME-WAIT early for a new connection of ours (ST-TW7) and returns the lowest
+// ISS that may have.
+func (s *Stack) takeTimeWait(key *flowKey, now tcb.Time) (tcpseg.Seq, bool) {
+	sh, hash := s.table.place(key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	id, ok := sh.find(key, hash)
+	if !ok || sh.entries.at(id).kind != kindTimeWait {
+		return 0, false
+	}
+	r := sh.timeWaits.at(sh.entries.at(id).ref)
+	if now-r.since < reuseAfter {
+		return 0, false
+	}
+	above := r.tw.NextISS()
+	s.removeTimeWait(sh, id)
+	return above, true
 }
 
 // removeTimeWait forgets a flow in TIME-WAIT.
