@@ -53,15 +53,16 @@ func attachVirtio(name string, n int, multi bool) (*attachment, error) {
 			return nil, err
 		}
 	}
+	var refused error
 	for _, set := range offloads {
-		if err := setOffload(a.fds[0], set); err == nil {
+		if refused = setOffload(a.fds[0], set); refused == nil {
 			a.offload = set
 			break
 		}
 	}
 	if a.offload == 0 {
 		a.close()
-		return nil, &Error{Kind: ErrNoVirtio, Detail: "the kernel refuses TUNSETOFFLOAD"}
+		return nil, noVirtio("the kernel refuses TUNSETOFFLOAD", refused)
 	}
 	if err := selfTest(a.fds[0]); err != nil {
 		a.close()
@@ -85,15 +86,19 @@ func (a *attachment) setVirtio(fd int, multi bool) error {
 	}
 	a.name = ifr.Name()
 	if err := unix.IoctlSetPointerInt(fd, unix.TUNSETVNETHDRSZ, vnetLen); err != nil {
-		return &Error{Kind: ErrNoVirtio, Detail: "TUNSETVNETHDRSZ", Err: err}
+		return noVirtio("TUNSETVNETHDRSZ", err)
 	}
 	if size, err := unix.IoctlGetUint32(fd, unix.TUNGETVNETHDRSZ); err != nil || size != vnetLen {
-		return &Error{Kind: ErrNoVirtio, Detail: fmt.Sprintf("the kernel's virtio header has %d octets", size), Err: err}
+		return noVirtio(fmt.Sprintf("the kernel's virtio header has %d octets", size), err)
 	}
 	if err := unix.IoctlSetPointerInt(fd, unix.TUNSETVNETLE, 1); err != nil {
-		return &Error{Kind: ErrNoVirtio, Detail: "TUNSETVNETLE", Err: err}
+		return noVirtio("TUNSETVNETLE", err)
 	}
 	return nil
+}
+
+func noVirtio(detail string, err error) error {
+	return &Error{Kind: ErrNoVirtio, Detail: detail, Err: err, Hint: "Use --offload auto or --offload off."}
 }
 
 func setOffload(fd, set int) error {
@@ -108,12 +113,12 @@ func selfTest(fd int) error {
 	for _, v6 := range []bool{false, true} {
 		p := probe(v6)
 		if err := sysWrite(fd, p); err != nil && err != unix.EIO {
-			return &Error{Kind: ErrNoVirtio, Detail: "self-test: the kernel refused a super-segment", Err: err}
+			return noVirtio("self-test: the kernel refused a super-segment", err)
 		}
 		const badGSO = 0x7f
 		p[1] = badGSO
 		if err := sysWrite(fd, p); err != unix.EINVAL {
-			return &Error{Kind: ErrNoVirtio, Detail: "self-test: the kernel did not look at the virtio header", Err: err}
+			return noVirtio("self-test: the kernel did not look at the virtio header", err)
 		}
 	}
 	return nil
