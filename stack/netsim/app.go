@@ -276,7 +276,7 @@ func (a *app) piece() int {
 
 // turn returns how many octets may be written before it is the other end's turn.
 func (a *app) turn() int64 {
-	if a.Turn == 0 {
+	if a.Turn == 0 || a.readDone {
 		return a.Write
 	}
 	due := a.read / a.Turn * a.Turn

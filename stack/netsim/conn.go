@@ -276,7 +276,8 @@ func (c *Conn) undisturbed() bool {
 	o := c.other()
 	return h.links[peer].faithful() && peer.links[h].faithful() &&
 		h.Slack <= Millisecond && peer.Slack <= Millisecond && peer.Budget == 0 && h.Budget == 0 &&
-		c.end.MinRTO == 0 && c.end.Forged == 0 && o != nil && o.end.Forged == 0 && o.end.DelayedACK <= 0 && o.app.End <= CloseLast
+		c.end.MinRTO == 0 && c.end.Forged == 0 && o != nil && o.end.Forged == 0 && o.end.DelayedACK <= 0 &&
+		!c.app.Fiddle && !o.app.Fiddle && o.app.End <= CloseLast
 }
 
 // describe tells where a connection and its application stand.
