@@ -25,6 +25,7 @@ const (
 	ReasonAbort        CloseReason = "abort"
 	ReasonReset        CloseReason = "reset"
 	ReasonWriteError   CloseReason = "write-error"
+	ReasonStall        CloseReason = "stall" // the client took or sent nothing for StallTimeout
 	ReasonHijacked     CloseReason = "hijacked"
 )
 

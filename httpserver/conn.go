@@ -110,12 +110,13 @@ func (c *conn) onReadable() {
 	}
 }
 
-// own runs the connection until nothing is left to do, then lets it go. If a handler ends the goroutine, the
-// connection ends with it.
+// own runs the connection until nothing is left to do, then lets it go. If a handler ends the goroutine, or a hook of
+// the server's panics, the connection ends with it.
 func (c *conn) own() {
 	ended := true
 	defer func() {
 		if ended {
+			c.logPanic(recover())
 			if c.phase == phaseServe {
 				c.abort()
 			}
@@ -136,6 +137,7 @@ func (c *conn) own() {
 // loop serves a connection that cannot tell when it is readable.
 func (c *conn) loop() {
 	defer func() { // also after runtime.Goexit in a handler
+		c.logPanic(recover())
 		if c.phase == phaseLinger {
 			c.lingerBlocking()
 		}
@@ -259,6 +261,8 @@ func (c *conn) work() {
 		case err == io.EOF:
 			c.out.flush()
 			c.close(ReasonClientFIN)
+		case c.srv.closing.Load() && errors.Is(err, net.ErrClosed):
+			c.close(ReasonServerClosed)
 		default:
 			c.close(ReasonReset)
 		}

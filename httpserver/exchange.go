@@ -50,7 +50,7 @@ func (x *exchange) parse(s string) *protocolError {
 func (x *exchange) prepare() {
 	c := x.c
 	x.ctx.c, x.ctx.parent = c, c.ctx
-	x.w.c, x.w.x, x.w.length = c, x, -1
+	x.w.c, x.w.x, x.w.out, x.w.length = c, x, &c.out, -1
 	x.w.head = x.method == http.MethodHead
 	r := emptyRequest.WithContext(&x.ctx)
 	x.req = r
@@ -154,11 +154,7 @@ func (c *conn) call(h http.Handler, x *exchange) bool {
 
 // failed ends the connection after the handler panicked with v, or left the goroutine (v is nil).
 func (c *conn) failed(x *exchange, v any) {
-	if v != nil && v != http.ErrAbortHandler {
-		stack := make([]byte, 64<<10)
-		stack = stack[:runtime.Stack(stack, false)]
-		c.srv.logf("httpserver: panic serving %s: %v\n%s", c.remote, v, stack)
-	}
+	c.logPanic(v)
 	x.body.finish()
 	x.w.end()
 	clean := c.out.truncate(x.w.start)
@@ -172,6 +168,15 @@ func (c *conn) failed(x *exchange, v any) {
 		c.writeRefusal(x, refuse(http.StatusInternalServerError, "the handler failed"))
 	}
 	c.shut(ReasonPanic)
+}
+
+// logPanic logs what foreign code panicked with, if it did.
+func (c *conn) logPanic(v any) {
+	if v != nil && v != http.ErrAbortHandler {
+		stack := make([]byte, 64<<10)
+		stack = stack[:runtime.Stack(stack, false)]
+		c.srv.logf("httpserver: panic serving %s: %v\n%s", c.remote, v, stack)
+	}
 }
 
 // conclude completes the answer and decides what becomes of the connection.
@@ -189,8 +194,11 @@ func (c *conn) conclude(x *exchange) {
 	if c.out.failed() {
 		x.body.finish()
 		c.reason = ReasonWriteError
+		if c.stall.dead.Load() {
+			c.reason = ReasonStall
+		}
 		c.log(x)
-		c.close(ReasonWriteError)
+		c.close(c.reason)
 		return
 	}
 	keep := !w.close

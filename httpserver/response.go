@@ -32,6 +32,7 @@ type sharedWriter interface {
 type response struct {
 	c   *conn
 	x   *exchange
+	out *output // the connection's
 	hdr http.Header
 
 	status    int
@@ -155,16 +156,16 @@ func (w *response) put(p []byte, shared bool) (int, error) {
 		return w.putChunked(p, shared)
 	}
 	n, err := w.send(p, shared)
-	w.c.out.armIfNotEmpty()
+	w.out.armIfNotEmpty()
 	return n, err
 }
 
 func (w *response) send(p []byte, shared bool) (int, error) {
 	w.relieve(int64(len(p)))
 	if shared {
-		return w.c.out.writeShared(p)
+		return w.out.writeShared(p)
 	}
-	return w.c.out.write(p)
+	return w.out.write(p)
 }
 
 // relieve sees to it that a large answer reaches a client that sends its whole body before it reads: while n more bytes
@@ -199,11 +200,11 @@ func (w *response) sendStage() error {
 
 func (w *response) sendChunk(p []byte, shared bool) (int, error) {
 	var size [18]byte
-	w.c.out.write(append(strconv.AppendUint(size[:0], uint64(len(p)), 16), '\r', '\n'))
+	w.out.write(append(strconv.AppendUint(size[:0], uint64(len(p)), 16), '\r', '\n'))
 	n, err := w.send(p, shared)
 	if err == nil {
-		_, err = w.c.out.write(crlf)
-		w.c.out.armIfNotEmpty()
+		_, err = w.out.write(crlf)
+		w.out.armIfNotEmpty()
 	}
 	return n, err
 }
@@ -231,7 +232,7 @@ func (w *response) FlushError() error {
 			return err
 		}
 	}
-	return w.c.out.flush()
+	return w.out.flush()
 }
 
 // ReadFrom writes what src yields. A body of declared length goes through the connection's own ReadFrom, which may
@@ -294,7 +295,7 @@ func (w *response) sendFrom(rf io.ReaderFrom, src io.Reader) (int64, error) {
 		src, left = lr.R, min(left, lr.N)
 	}
 	w.relieve(left)
-	n, err := w.c.out.readFrom(rf, src, left)
+	n, err := w.out.readFrom(rf, src, left)
 	if limited {
 		lr.N -= n
 	}
@@ -332,7 +333,7 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	case w.wrote && !w.committed:
 		w.commit(nil, false)
 	}
-	if err := w.c.out.flush(); err != nil {
+	if err := w.out.flush(); err != nil {
 		return nil, nil, err
 	}
 	w.hijacked = true

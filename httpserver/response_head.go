@@ -127,16 +127,16 @@ func (w *response) commit(p []byte, final bool) {
 	b = w.appendFraming(b, body, p)
 	b = append(b, "\r\n"...)
 
-	w.start = w.c.out.end()
+	w.start = w.out.end()
 	w.headSize = int64(len(b))
-	w.c.out.write(b)
+	w.out.write(b)
 	switch {
 	case w.head || w.noBody:
 		w.stage = w.stage[:0]
 	case w.chunked:
 		w.stage = append(w.stage[:0], body...)
 	default:
-		w.c.out.write(body)
+		w.out.write(body)
 		w.stage = w.stage[:0]
 	}
 	w.settled = 0
@@ -279,7 +279,7 @@ func (w *response) sendTrailers() {
 			b = appendField(b, http.CanonicalHeaderKey(name), v)
 		}
 	}
-	w.c.out.write(append(b, "\r\n"...))
+	w.out.write(append(b, "\r\n"...))
 }
 
 // inform sends an informational answer (RFC 9110, 15.2) with the fields set so far. HTTP/1.0 knows none.
@@ -300,8 +300,8 @@ func (w *response) inform(status int) {
 			b = appendField(b, key, v)
 		}
 	}
-	w.c.out.write(append(b, "\r\n"...))
-	w.c.out.flush()
+	w.out.write(append(b, "\r\n"...))
+	w.out.flush()
 }
 
 func appendStatusLine(b []byte, status int) []byte {

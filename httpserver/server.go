@@ -57,7 +57,7 @@ type Server struct {
 
 	// ErrorLog takes what handlers and the network do wrong; nil means the log package's standard logger.
 	ErrorLog *log.Logger
-	// AccessLog, if not nil, is called for every answer, refusals included, once it stands in the output. Calls for one
+	// AccessLog, if not nil, is called for every answer, refusals included and hijacked requests excepted, once it stands in the output. Calls for one
 	// connection do not overlap; those of different connections do. The Entry is valid during the call.
 	AccessLog func(*Entry)
 
