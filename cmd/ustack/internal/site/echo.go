@@ -71,15 +71,20 @@ func copyBack(w http.ResponseWriter, c *http.ResponseController, head []byte, bo
 		defer close(done)
 		q.fill(body)
 	}()
+	// The answer begins after the first read, which asks a client that expects 100 (Continue) for its body.
+	p, end := q.next()
 	_, err := w.Write(head)
-	for err == nil {
-		var p []byte
-		if p, err = q.next(); err == nil {
-			c.SetWriteDeadline(time.Now().Add(echoStall))
-			if _, err = w.Write(p); err == nil && q.idle() {
-				err = c.Flush()
-			}
+	for err == nil && end == nil {
+		c.SetWriteDeadline(time.Now().Add(echoStall))
+		if _, err = w.Write(p); err == nil && q.idle() {
+			err = c.Flush()
 		}
+		if err == nil {
+			p, end = q.next()
+		}
+	}
+	if err == nil {
+		err = end
 	}
 	c.SetWriteDeadline(time.Time{})
 	if err != io.EOF {
