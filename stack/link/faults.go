@@ -92,7 +92,7 @@ func (p *pipe) roll() dice {
 	return d
 }
 
-// submit takes one packet, of which it keeps nothing.
+// submit takes one packet of 1 to MaxPacket octets, of which it keeps nothing.
 func (p *pipe) submit(queue int, o Offload, hdr []byte, payload *[4][]byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -101,10 +101,6 @@ func (p *pipe) submit(queue int, o Offload, hdr []byte, payload *[4][]byte) {
 	}
 	p.stats.Packets++
 	n := packetLen(hdr, payload)
-	if n > MaxPacket {
-		p.stats.TooBig++
-		return
-	}
 	it := p.take(n)
 	it.queue, it.o = queue, o
 	gather(it.buf, hdr, payload)

@@ -225,6 +225,9 @@ func (q *impairedQueue) Write(o Offload, hdr []byte, payload [4][]byte) error {
 	if q.link.out == nil {
 		return q.inner.Write(o, hdr, payload)
 	}
+	if n := packetLen(hdr, &payload); n == 0 || n > MaxPacket {
+		return ErrPacketSize
+	}
 	q.link.out.submit(q.index, o, hdr, &payload)
 	return nil
 }

@@ -550,3 +550,36 @@ func TestImpairDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations per 100 packets", n)
 	}
 }
+
+func TestImpairRefusesSizes(t *testing.T) {
+	a, _ := Pair(PairConfig{})
+	m := Impair(a, mustSpec(t, "corrupt=100%"))
+	defer m.Close()
+	for _, n := range []int{0, MaxPacket + 1} {
+		if err := m.Queues()[0].Write(Offload{}, make([]byte, n), [4][]byte{}); err != ErrPacketSize {
+			t.Errorf("%d octets: %v", n, err)
+		}
+	}
+}
+
+// Any bytes may come by: nothing panics, and what is not dropped keeps its length.
+func FuzzImpair(f *testing.F) {
+	f.Add(tcpPacket(true, 1, 2, 3, syn, nil), uint16(20), uint16(16))
+	f.Add(tcpPacket(true, 1, 2, 3, ack, []byte("data")), uint16(0xffff), uint16(0xffff))
+	f.Add(append([]byte{0x60, 6: protoTCP, 39: 0}, make([]byte, 30)...), uint16(40), uint16(16))
+	s := mustSpec(f, "out:corrupt=50%,out:corrupt=1,out:duplicate=50%,out:mtu=200,out:drop-syn=1")
+	f.Fuzz(func(t *testing.T, packet []byte, start, offset uint16) {
+		a, b := Pair(PairConfig{GSO: true})
+		m := Impair(a, s)
+		defer m.Close()
+		for range 3 {
+			m.Queues()[0].Write(Offload{NeedsCsum: start != 0, CsumStart: start, CsumOffset: offset}, packet, [4][]byte{})
+		}
+		flowHash(packet)
+		for _, got := range drain(t, b.Queues()[0]) {
+			if len(got) != len(packet) {
+				t.Fatalf("%d octets, sent %d", len(got), len(packet))
+			}
+		}
+	})
+}

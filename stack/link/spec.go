@@ -64,7 +64,7 @@ func (f *Faults) exact() bool {
 }
 
 // IsZero reports whether s does nothing.
-func (s *Spec) IsZero() bool { return s.In.IsZero() && s.Out.IsZero() }
+func (s Spec) IsZero() bool { return s.In.IsZero() && s.Out.IsZero() }
 
 // field is one key of the notation.
 type field struct {
@@ -163,7 +163,7 @@ func keys() string {
 }
 
 // String returns the notation that ParseSpec reads.
-func (s *Spec) String() string {
+func (s Spec) String() string {
 	var items []string
 	for _, f := range fields {
 		in, out := f.print(&s.In), f.print(&s.Out)

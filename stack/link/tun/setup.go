@@ -6,7 +6,10 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -164,12 +167,26 @@ func (d *Device) beQuiet(l netlink.Link) {
 	if d.made {
 		d.forgetGroups(l)
 	}
+	mode := d.addrGenMode()
 	if flags&unix.IFF_UP == 0 && d.nl.LinkSetIP6AddrGenMode(l, nl6AddrGenNone) == nil {
-		d.onRestore(func() error { return d.nl.LinkSetIP6AddrGenMode(l, nl6AddrGenEUI64) })
+		d.onRestore(func() error { return d.nl.LinkSetIP6AddrGenMode(l, mode) })
 	}
 	if flags&unix.IFF_NOARP == 0 && d.nl.LinkSetARPOff(l) == nil {
 		d.onRestore(func() error { return d.nl.LinkSetARPOn(l) })
 	}
+}
+
+// addrGenMode is how the kernel would make a link-local address; netlink does not tell.
+func (d *Device) addrGenMode() int {
+	b, err := os.ReadFile("/proc/sys/net/ipv6/conf/" + d.name + "/addr_gen_mode")
+	if err != nil {
+		return nl6AddrGenEUI64
+	}
+	mode, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		return nl6AddrGenEUI64
+	}
+	return mode
 }
 
 // forgetGroups makes the kernel set up IPv6 on the interface anew, now that multicast is off: on
@@ -183,7 +200,7 @@ func (d *Device) forgetGroups(l netlink.Link) {
 
 // Values of IFLA_INET6_ADDR_GEN_MODE (linux/if_link.h).
 const (
-	nl6AddrGenEUI64 = 0
+	nl6AddrGenEUI64 = 0 // the default
 	nl6AddrGenNone  = 1
 )
 

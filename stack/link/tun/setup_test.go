@@ -201,7 +201,7 @@ func TestPersistentDevice(t *testing.T) {
 		for _, flags := range [][]string{nil, {"multi_queue"}} {
 			ip(t, append([]string{"tuntap", "add", "kept0", "mode", "tun"}, flags...)...)
 			ip(t, "addr", "add", "10.90.0.1/24", "dev", "kept0")
-			ip(t, "link", "set", "kept0", "mtu", "1400", "txqueuelen", "700")
+			ip(t, "link", "set", "kept0", "mtu", "1400", "txqueuelen", "700", "addrgenmode", "random")
 			before := ip(t, "-details", "addr", "show", "kept0")
 
 			for range 2 {
