@@ -197,12 +197,12 @@ func (h *Host) deliver(p packet) {
 		c.input(&seg, p.forged)
 		return
 	}
+	if w := h.halfOpen[f]; w != nil {
+		w.input(&seg, p.forged)
+		return
+	}
 	if p.forged {
 		return // too late for its victim
-	}
-	if w := h.halfOpen[f]; w != nil {
-		w.input(&seg)
-		return
 	}
 	if _, ok := h.listeners[f.local]; ok && seg.Flags&(tcpseg.SYN|tcpseg.ACK|tcpseg.RST) == tcpseg.SYN {
 		h.passive(f, &seg, h.iss(f))

@@ -24,17 +24,25 @@ func (h *Host) passive(f flow, syn *tcpseg.Segment, iss tcpseg.Seq) {
 	h.halfOpen[f] = w
 	h.note(h.name, "SYN-RECEIVED")
 	w.flush()
+	w.forge()
 }
 
-func (w *halfOpen) input(seg *tcpseg.Segment) {
+func (w *halfOpen) input(seg *tcpseg.Segment, forged bool) {
 	h := w.host
-	w.watch.received(h.sim.now, seg)
+	if forged {
+		w.watch.receivedForged(h.sim.now)
+	} else {
+		w.watch.received(h.sim.now, seg)
+	}
 	result, drop := w.HalfOpen.Input(h.sim.now, seg)
 	if drop != tcb.DropNone {
 		h.note(h.name, "half-open drops: %v", drop)
 	}
 	switch result {
 	case tcb.HalfOpenComplete:
+		if forged {
+			h.fail("no forged segment completes a handshake", "%v", *seg)
+		}
 		w.complete(seg)
 		return
 	case tcb.HalfOpenDead:

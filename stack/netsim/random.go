@@ -187,6 +187,10 @@ func (s *Sim) randomScript() Script {
 	if s.chance(0.3) {
 		p.ReadPause = pick(s, Millisecond, 100*Millisecond, Second)
 	}
+	if s.chance(0.04) {
+		// A trickle of crumbs: more segments in flight than a scoreboard has room for.
+		p.Write, p.WriteChunk, p.WritePause = 1+s.rng.Int64N(40_000), 8, pick(s, 50*Microsecond, 0)
+	}
 	switch s.rng.IntN(20) {
 	case 0:
 		p.ReadDelay = 20 * Minute // a closed window is no reason to give up (MUST-37)
