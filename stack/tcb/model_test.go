@@ -293,3 +293,31 @@ func (f *freeList) Put(b []byte) {
 		f.small = b
 	}
 }
+
+// stingyBlocks refuses everything beyond a number of blocks.
+type stingyBlocks struct{ left int }
+
+func (b *stingyBlocks) Get(n int) []byte {
+	if n == LargeBlock || b.left == 0 {
+		return nil
+	}
+	b.left--
+	return make([]byte, n)
+}
+
+func (b *stingyBlocks) Put([]byte) { b.left++ }
+
+// When memory is spent, data in order takes the place of data beyond a hole.
+// req: MEM-01
+func TestOutOfOrderGivesWay(t *testing.T) {
+	s := established(t, Options{}, sackPeer)
+	s.tcb.rcv.queue.mem = &stingyBlocks{left: 3}
+	s.recv(". 1:4097(4096) ack 1").quiet()
+	s.recv(". 8193:12289(4096) ack 1").recv(". 12289:16385(4096) ack 1").quiet()
+	s.recv(". 4097:8193(4096) ack 1").expect(". 1:1(0) ack 8193").dropped(DropNone)
+	got := make([]byte, 9000)
+	if n := s.tcb.Read(s.now, got); n != 8192 || string(got[:n]) != string(pattern(1, n)) {
+		t.Fatalf("read %d octets, or wrong ones", n)
+	}
+	s.quiet().recv(". 8193:12289(4096) ack 1").recv(". 12289:16385(4096) ack 1").dropped(DropNone)
+}

@@ -35,7 +35,8 @@ type Options struct {
 	MSS int
 	// RcvBuf and SndBuf fix the buffers in octets [0: sized automatically].
 	RcvBuf, SndBuf int
-	// MinRTO is the floor of the retransmission time-out [200 ms] (RFC 6298 asks for 1 s: docs).
+	// MinRTO is how far the retransmission time-out lies above the smoothed round-trip time at least
+	// [200 ms]. RFC 6298 §2.4 asks for a time-out of 1 s; that costs most when little is lost.
 	MinRTO time.Duration
 	// MSL is the maximum segment lifetime [30 s]; TIME-WAIT lasts two.
 	MSL time.Duration

@@ -113,6 +113,16 @@ func (q *recvQueue) put(i int) {
 	q.blocks[i].buf = nil
 }
 
+// prune gives back the blocks that lie more than n octets beyond what is ready.
+func (q *recvQueue) prune(n int64) {
+	keep := len(q.blocks)
+	for keep > 0 && q.blocks[keep-1].off >= q.ready+n {
+		keep--
+		q.put(keep)
+	}
+	q.blocks = q.blocks[:keep]
+}
+
 // flush makes what has arrived unreadable. Its memory stays until drop, because somebody may
 // still be looking at it.
 func (q *recvQueue) flush() { q.read = q.ready }

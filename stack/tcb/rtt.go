@@ -17,7 +17,9 @@ type rtt struct {
 	min          Time
 	rto          Time // the estimate's, without backoff
 	backoff      uint // how often the time-out was doubled since the last sample
-	floor        Time
+	// floor is the least that is added to srtt. RFC 6298 §2.4 asks for an RTO of one second at least; a lower
+	// floor must leave room for the peer's delayed ACK on top of any round-trip time, however steady.
+	floor Time
 }
 
 // sample takes a measurement. When several samples come in a round trip, each weighs less, so that the
@@ -38,7 +40,7 @@ func (r *rtt) sample(m Time, perRound int) {
 		r.rttvar += (diff - r.rttvar) / (4 * n)
 		r.srtt += (m - r.srtt) / (8 * n)
 	}
-	r.rto = min(max(r.srtt+max(granularity, 4*r.rttvar), r.floor), maxRTO)
+	r.rto = min(r.srtt+max(4*r.rttvar, r.floor), maxRTO)
 	r.backoff = 0
 }
 

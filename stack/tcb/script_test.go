@@ -35,6 +35,9 @@ func established(t *testing.T, o Options, peer tcpseg.Options) *script {
 	if peer.MSS == 0 {
 		peer.MSS = 1000
 	}
+	if o.MinRTO == 0 {
+		o.MinRTO = 190 * time.Millisecond // an RTO of 200 ms with the round trip of 10 ms below
+	}
 	c := &Config{Options: o, LinkMSS: 1460, DefaultMSS: 536}
 	s := &script{T: t, now: 1000 * ms}
 	s.tcb = Accept(s.now, c, &Handshake{ISS: testISS, IRS: testIRS, Peer: peer, PeerWindow: 65535, RTT: 10 * ms})

@@ -135,7 +135,7 @@ func TestNewReno(t *testing.T) {
 
 // req: 6298-10 6298-11 5681-08 5681-07
 func TestRTO(t *testing.T) {
-	s := established(t, Options{MinRTO: 200 * time.Millisecond}, sackPeer)
+	s := established(t, Options{}, sackPeer)
 	s.write(5000).quiet()
 	s.at(1199).expect().at(1200).expect(". 1:1001(1000) ack 1")
 	half := s.tcb.cc.SSThresh()
@@ -427,5 +427,17 @@ func TestKarn(t *testing.T) {
 	s.recv(". 1:1(0) ack 3001") // what waited behind the hole was sent once, 250 ms ago
 	if s.tcb.rtt.srtt != srtt {
 		t.Errorf("sample taken from an ACK of a retransmission: srtt %v", s.tcb.rtt.srtt)
+	}
+}
+
+// A steady round trip longer than the floor still leaves room for a delayed ACK.
+// req: 6298-04 6298-14
+func TestSteadyRoundTrip(t *testing.T) {
+	r := rtt{rto: initialRTO, floor: defaultMinRTO}
+	for range 1000 {
+		r.sample(300*ms, 1)
+	}
+	if got := r.timeout(); got < 480*ms {
+		t.Errorf("RTO %v on a round trip of 300 ms", time.Duration(got))
 	}
 }

@@ -50,6 +50,12 @@ func (t *TCB) store(now Time, seq tcpseg.Seq, p []byte, gso int) Drop {
 		return t.storeAhead(seq, p)
 	}
 	n := t.rcv.queue.write(t.rcv.queue.ready, p)
+	if n < len(p) && !t.rcv.outOfOrder.empty() {
+		// Memory is short: what lies beyond the hole gives way, as RFC 2018 §8 allows.
+		t.rcv.outOfOrder.list = nil
+		t.rcv.queue.prune(int64(n))
+		n += t.rcv.queue.write(t.rcv.queue.ready+int64(n), p[n:])
+	}
 	t.stats.bytesIn += uint64(n)
 	t.rcv.nxt = seq.Add(n)
 	if !t.rcv.outOfOrder.empty() {
@@ -74,6 +80,9 @@ func (t *TCB) storeAhead(seq tcpseg.Seq, p []byte) Drop {
 	t.ackNow(CauseDupACK)
 	if !t.sackOK {
 		t.ack.dups++
+	}
+	if t.rcv.budget < t.rcv.size && t.Readable()+t.rcv.outOfOrder.octets() > t.rcv.budget {
+		return DropMemory
 	}
 	off := t.rcv.queue.ready + int64(seq.Sub(t.rcv.nxt))
 	n := t.rcv.queue.write(off, p)
