@@ -41,7 +41,7 @@ type Entry struct {
 	Host       string
 	Referer    string
 	UserAgent  string
-	Status     int
+	Status     int   // 0 if the handler failed before it chose one
 	HeadBytes  int64 // of the answer
 	BodyBytes  int64 // of the answer's content as the handler wrote it, without chunked framing; 0 for HEAD
 	Start      time.Time

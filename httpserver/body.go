@@ -257,6 +257,7 @@ func (b *body) sendContinue() error {
 		b.expect = false
 		if !b.x.w.committed {
 			b.c.out.write([]byte("HTTP/1.1 100 Continue\r\n\r\n"))
+			b.x.w.start = b.c.out.end()
 		}
 	}
 	return b.c.out.flush()

@@ -322,6 +322,9 @@ func TestPanic(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		case "/goexit":
 			runtime.Goexit()
+		case "/continued":
+			io.ReadFull(r.Body, make([]byte, 1))
+			panic("continued")
 		}
 		demo(w, r)
 	}, nil, func(w *world) {
@@ -332,17 +335,28 @@ func TestPanic(t *testing.T) {
 		if log := w.log.String(); !strings.Contains(log, "buffered") || !strings.Contains(log, "TestPanic") {
 			w.t.Errorf("logged %q", log)
 		}
+		if e := w.entries(); len(e) != 2 || e[1].Status != 500 || e[1].Close != ReasonPanic {
+			w.t.Errorf("entries %+v", e)
+		}
+		c, _ := w.l.dial()
+		io.WriteString(c, "PUT /continued HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+		got := arrived(c)
+		io.WriteString(c, "x")
+		if got += arrived(c); !strings.Contains(got, "\r\n\r\nHTTP/1.1 500 ") || c.gotErr() != nil {
+			w.t.Errorf("after 100: %q", got)
+		}
+		c.Close()
 		for _, path := range []string{"/abort", "/goexit"} {
 			if got := w.talk(get("/1") + get(path)); len(w.answers(got, "GET")) != 1 {
 				w.t.Errorf("%s: %q", path, got)
 			}
 		}
-		c, _ := w.l.dial()
+		c, _ = w.l.dial()
 		io.WriteString(c, get("/late"))
 		if synctest.Wait(); c.gotErr() != syscall.ECONNRESET {
 			w.t.Errorf("late: error %v", c.gotErr())
 		}
-		if n := strings.Count(w.log.String(), "panic serving"); n != 2 {
+		if n := strings.Count(w.log.String(), "panic serving"); n != 3 {
 			w.t.Errorf("%d panics logged", n)
 		}
 		if got := w.talk(get("/after")); !strings.Contains(got, "GET /after") {

@@ -152,22 +152,24 @@ func (c *conn) call(h http.Handler, x *exchange) bool {
 	return !x.w.hijacked
 }
 
-// failed ends the connection after the handler panicked with v, or left the goroutine (v is nil).
+// failed ends the connection after the handler panicked with v, or left the goroutine (v is nil). If nothing of its
+// answer has been sent, the answers before it reach the client, and a 500 unless the handler meant to abort; else the
+// client gets a reset, so that it cannot take a part for the whole.
 func (c *conn) failed(x *exchange, v any) {
 	c.logPanic(v)
 	x.body.finish()
 	x.w.end()
 	clean := c.out.truncate(x.w.start)
 	c.reason = ReasonPanic
-	c.log(x)
-	if !clean {
-		c.abort()
-		return
-	}
-	if v != nil && v != http.ErrAbortHandler {
+	if clean && v != nil && v != http.ErrAbortHandler {
 		c.writeRefusal(x, refuse(http.StatusInternalServerError, "the handler failed"))
 	}
-	c.shut(ReasonPanic)
+	c.log(x)
+	if clean {
+		c.shut(ReasonPanic)
+	} else {
+		c.abort()
+	}
 }
 
 // logPanic logs what foreign code panicked with, if it did.

@@ -302,6 +302,7 @@ func (w *response) inform(status int) {
 	}
 	w.out.write(append(b, "\r\n"...))
 	w.out.flush()
+	w.start = w.out.end()
 }
 
 func appendStatusLine(b []byte, status int) []byte {
