@@ -100,3 +100,34 @@ func TestCloseRemoves(t *testing.T) {
 		}
 	})
 }
+
+// Both addresses of the smallest prefixes work, whichever is whose.
+// req: P2P-09
+func TestSmallestPrefixes(t *testing.T) {
+	nstest.Require(t)
+	for _, c := range []struct{ host, peer string }{
+		{"10.93.0.0/31", "10.93.0.1"},
+		{"10.93.0.1/31", "10.93.0.0"},
+		{"fd93::/127", "fd93::1"},
+		{"fd93::1/127", "fd93::"},
+	} {
+		host, peer := netip.MustParsePrefix(c.host), netip.MustParseAddr(c.peer)
+		config := Config{HostAddr: host, Addrs: []netip.Addr{peer}}
+		if host.Addr().Is6() {
+			if !nstest.HasIPv6() {
+				continue
+			}
+			config.HostAddr, config.HostAddr6 = netip.Prefix{}, host
+		}
+		d := openDevice(t, config)
+		serve(t, d.Queues()[0])
+		conn := listenUDP(t, host.Addr())
+		if _, err := conn.WriteToUDPAddrPort(nil, netip.AddrPortFrom(peer, 7)); err != nil {
+			t.Error(c, err)
+		}
+		if _, err := conn.Read(make([]byte, 1)); err != nil {
+			t.Error(c, err)
+		}
+		d.Close()
+	}
+}
