@@ -74,7 +74,7 @@ func (c *Conn) other() *Conn {
 
 func (c *Conn) fail(law, format string, args ...any) { c.host.sim.fail(c, law, format, args...) }
 
-func (c *Conn) note(note string, args ...any) { c.host.note(c.host.name, note, args...) }
+func (c *Conn) note(note string, args ...any) { c.host.note(c.flow.local, note, args...) }
 
 func (c *Conn) noteState() {
 	if s := c.tcb.State(); s != c.state {

@@ -86,8 +86,9 @@ func (h *Host) String() string { return h.name }
 
 func (h *Host) fail(law, format string, args ...any) { h.sim.fail(h, law, format, args...) }
 
-func (h *Host) note(who, note string, args ...any) {
-	r := record{at: h.sim.now, who: who, note: note}
+// note records what happens to the host, or on one of its ports.
+func (h *Host) note(port uint16, note string, args ...any) {
+	r := record{at: h.sim.now, who: h.name, port: port, note: note}
 	copy(r.args[:], args)
 	h.sim.log.add(r)
 }
@@ -175,7 +176,7 @@ func (h *Host) turn() {
 // deliver finds out whose a packet is.
 func (h *Host) deliver(p packet) {
 	if checksum(p.from, h, p.b) != 0xffff {
-		h.note(h.name, "drops a corrupted packet from %s", p.from.name)
+		h.note(0, "drops a corrupted packet from %s", p.from.name)
 		return
 	}
 	seg, err := tcpseg.Parse(p.b)
@@ -185,7 +186,7 @@ func (h *Host) deliver(p packet) {
 	}
 	seg.GSOSize = p.gso
 	if p.forged {
-		h.note(h.name, "gets a forged %v", seg)
+		h.note(seg.DstPort, "gets a forged %v", seg)
 	}
 	f := flow{p.from, seg.DstPort, seg.SrcPort}
 	if w := h.timeWait[f]; w != nil && !p.forged {
@@ -237,7 +238,7 @@ func (h *Host) send(f flow, o *tcb.Out, base, remote tcpseg.Seq) {
 		return
 	}
 	hdr := o.Header
-	r := record{at: h.sim.now, who: h.name, hdr: &hdr, length: o.PayloadLen(), gso: o.GSOSize, cause: o.Cause, base: base, remote: remote}
+	r := record{at: h.sim.now, who: h.name, port: f.local, hdr: &hdr, length: o.PayloadLen(), gso: o.GSOSize, cause: o.Cause, base: base, remote: remote}
 	p := packet{from: h, b: b, gso: o.GSOSize}
 	if o.GSOSize > 0 && h.sim.chance(l.Whole) {
 		r.note = " WHOLE" + l.send(p)

@@ -3,6 +3,7 @@ package netsim
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"ustack/stack/tcb"
@@ -23,6 +24,7 @@ type journal struct {
 type record struct {
 	at   Time
 	who  string
+	port uint16 // 0: none
 	note string // what happened, or what became of the segment
 	args [2]any // of the note
 
@@ -56,10 +58,14 @@ func (r record) String() string {
 	case r.args[0] != nil:
 		note = fmt.Sprintf(note, r.args[0])
 	}
-	if r.hdr == nil {
-		return fmt.Sprintf("%s %s %s", clock(r.at), r.who, note)
+	who := r.who
+	if r.port != 0 {
+		who += ":" + strconv.Itoa(int(r.port))
 	}
-	return fmt.Sprintf("%s %s %s [%v]%s", clock(r.at), r.who, r.segment(), r.cause, note)
+	if r.hdr == nil {
+		return fmt.Sprintf("%s %s %s", clock(r.at), who, note)
+	}
+	return fmt.Sprintf("%s %s %s [%v]%s", clock(r.at), who, r.segment(), r.cause, note)
 }
 
 // segment prints a segment as tcpdump does, with relative numbers.

@@ -22,7 +22,7 @@ func (h *Host) passive(f flow, syn *tcpseg.Segment, iss tcpseg.Seq) {
 	w.watch.received(h.sim.now, syn)
 	w.HalfOpen = tcb.Passive(h.sim.now, h.config(&e), syn, iss, h.tsOffset(f))
 	h.halfOpen[f] = w
-	h.note(h.name, "SYN-RECEIVED")
+	h.note(f.local, "SYN-RECEIVED")
 	w.flush()
 	w.forge()
 }
@@ -36,7 +36,7 @@ func (w *halfOpen) input(seg *tcpseg.Segment, forged bool) {
 	}
 	result, drop := w.HalfOpen.Input(h.sim.now, seg)
 	if drop != tcb.DropNone {
-		h.note(h.name, "half-open drops: %v", drop)
+		h.note(w.flow.local, "half-open drops: %v", drop)
 	}
 	switch result {
 	case tcb.HalfOpenComplete:
@@ -70,7 +70,7 @@ func (w *halfOpen) complete(seg *tcpseg.Segment) {
 func (w *halfOpen) forget(why string) {
 	w.gone = true
 	delete(w.host.halfOpen, w.flow)
-	w.host.note(w.host.name, "half-open ends: %s", why)
+	w.host.note(w.flow.local, "half-open ends: %s", why)
 }
 
 func (w *halfOpen) flush() {
@@ -134,7 +134,7 @@ func (w *timeWait) await() {
 			w.await()
 		default:
 			delete(w.host.timeWait, w.flow)
-			w.host.note(w.host.name, "TIME-WAIT ends")
+			w.host.note(w.flow.local, "TIME-WAIT ends")
 		}
 	})
 }
@@ -144,7 +144,7 @@ func (w *timeWait) input(seg *tcpseg.Segment) (reuse bool) {
 	h := w.host
 	r := w.TimeWait.Input(h.sim.now, seg)
 	if r.Drop != tcb.DropNone {
-		h.note(h.name, "TIME-WAIT drops: %v", r.Drop)
+		h.note(w.flow.local, "TIME-WAIT drops: %v", r.Drop)
 	}
 	if r.Reply {
 		if seg.Flags.Has(tcpseg.RST) {
@@ -162,7 +162,7 @@ func (w *timeWait) input(seg *tcpseg.Segment) (reuse bool) {
 	if _, ok := h.listeners[w.flow.local]; !ok {
 		return true // to be refused
 	}
-	h.note(h.name, "TIME-WAIT is reused")
+	h.note(w.flow.local, "TIME-WAIT is reused")
 	h.passive(w.flow, seg, w.NextISS().Add(h.sim.rng.IntN(1<<20)))
 	return false
 }
