@@ -297,11 +297,7 @@ func (c *Conn) atEnd() {
 		return
 	}
 	if !c.released {
-		detail := "nothing is left to happen: " + c.describe()
-		if o := c.other(); o != nil {
-			detail += "; other end: " + o.describe()
-		}
-		c.fail("every connection ends or times out", "%s", detail)
+		c.fail("every connection ends or times out", "nothing is left to happen:%s", c.host.sim.unfinished())
 		return
 	}
 	if c.watch.resent > 0 && c.undisturbed() {

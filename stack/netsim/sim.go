@@ -69,7 +69,7 @@ func (s *Sim) Run() error {
 		}
 		s.now = at
 		if step >= maxSteps || at > maxTime {
-			s.fail(nil, "every connection ends or times out", "still busy after %d steps at %v", step, clock(at))
+			s.fail(nil, "every connection ends or times out", "still busy after %d steps:%s", step, s.unfinished())
 			break
 		}
 		f()
@@ -88,6 +88,17 @@ func (s *Sim) atEnd() {
 	for _, h := range s.hosts {
 		h.atEnd()
 	}
+}
+
+// unfinished describes the connections that have not ended.
+func (s *Sim) unfinished() string {
+	var b strings.Builder
+	for _, c := range s.conns {
+		if !c.released {
+			b.WriteString(" " + c.describe())
+		}
+	}
+	return b.String()
 }
 
 // fail records the first broken law; the run ends with it.
