@@ -53,6 +53,7 @@ type Conn struct {
 	err      error // why the connection ended, when the shell knows better than the TCB
 
 	serve      serveState
+	took       bool // the callback has consumed something
 	onReadable func()
 
 	rdeadline, wdeadline deadline

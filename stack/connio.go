@@ -24,6 +24,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 		if !c.reading {
 			n := c.t.Read(c.clock(), p)
 			if n > 0 {
+				c.took = true
 				c.flushSelf()
 				return n, nil
 			}
@@ -109,6 +110,7 @@ func (c *Conn) Discard(n int) error {
 		return c.opError("read", syscall.EINVAL)
 	}
 	c.t.Discard(c.clock(), n)
+	c.took = c.took || n > 0
 	if c.serve != serveRunning && c.serve != serveAgain {
 		c.flushSelf() // a callback's turn ends with a flush
 	}

@@ -28,8 +28,8 @@ const answerTime = tcb.Time(40 * time.Millisecond)
 // OnReadable asks for f to be called, on a worker goroutine and with no lock held, whenever
 // there is news for a reader: data, the peer's FIN or an error. f takes what Peek shows and
 // returns; it may block, and it is never called twice at the same time, so no idle connection
-// needs a goroutine. News that comes while f runs makes it run once more. What f leaves unread
-// is no news.
+// needs a goroutine. News that comes while f runs makes it run once more, and so does a rest,
+// be it only the FIN, that f leaves after it has taken something. What f does not touch is no news.
 //
 // If data is there already, f is queued at once. f that panics resets the connection. Nil ends
 // the calls, a running one excepted.
@@ -72,7 +72,7 @@ func (c *Conn) runReadable(sc *scratch) {
 		c.unlock()
 		return
 	}
-	c.serve = serveRunning
+	c.serve, c.took = serveRunning, false
 	c.unlock()
 	defer c.ranReadable(sc) // also after runtime.Goexit
 	c.s.guard(c, f)
@@ -83,7 +83,8 @@ func (c *Conn) ranReadable(sc *scratch) {
 	c.lock()
 	defer c.unlock()
 	c.flush(sc)
-	if c.serve == serveAgain && !c.closed && c.onReadable != nil {
+	again := c.serve == serveAgain || c.took && (c.t.Readable() > 0 || c.readErr() != nil)
+	if again && !c.closed && c.onReadable != nil {
 		c.serve = serveQueued
 		c.q.workers.push(sc, job{c: c})
 		return
@@ -129,27 +130,32 @@ type workers struct {
 	closed bool
 }
 
-// push appends a job and wakes a worker.
+// push appends a job. The list's own reader wakes a worker at the end of its turn (rouse), for
+// others push does.
 func (w *workers) push(sc *scratch, j job) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.list.push(j)
-	w.orphan = w.orphan || sc.reader == nil || sc.reader.workers != w
+	sc.readied = true
+	if sc.reader != nil && sc.reader.workers == w {
+		return
+	}
+	w.orphan = true
 	if w.waking == 0 {
 		w.wake()
 	}
-	sc.readied = true
 }
 
-// again is the reader's second look, after it has let others run: if there still is work, its
-// worker blocks or is on another processor.
-func (w *workers) again() bool {
+// rouse wakes a worker if there is work and none is on its way; it reports whether it did. The
+// last time in a turn the reader looks, after it has let others run, work that is still there
+// means that its worker blocks or is on another processor: from then on it is an orphan.
+func (w *workers) rouse(last bool) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.list.len() == 0 {
 		return false
 	}
-	w.orphan = true
+	w.orphan = w.orphan || last
 	if w.waking > 0 {
 		return false
 	}
@@ -250,8 +256,9 @@ func (w *workers) close() {
 // warm and before the reader enters a system call, then looks after the ready list.
 func (q *queue) yield() {
 	q.sc.readied = false
+	q.workers.rouse(false)
 	runtime.Gosched()
-	if q.workers.again() {
+	if q.workers.rouse(true) {
 		runtime.Gosched()
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -179,6 +180,42 @@ func TestOnReadableStates(t *testing.T) {
 		}
 		b.Close()
 		a.Close()
+	})
+}
+
+// What a callback leaves after it has taken something, data or the FIN alone, is offered again;
+// what it does not touch is not.
+func TestOnReadableRest(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *hosts) {
+		a, b := h.pair(t)
+		a.Write([]byte("abc"))
+		a.CloseWrite()
+		synctest.Wait()
+		var log []string
+		b.OnReadable(func() {
+			x, _, err := b.Peek()
+			if len(x) == 0 {
+				log = append(log, err.Error())
+				return
+			}
+			log = append(log, string(x))
+			b.Discard(1)
+		})
+		synctest.Wait()
+		if got := strings.Join(log, " "); got != "abc bc c EOF" {
+			t.Errorf("the callback saw %q", got)
+		}
+		a.Close()
+		b.Close()
+
+		a, b = h.pair(t)
+		calls := 0
+		b.OnReadable(func() { calls++ })
+		a.Write([]byte("not now"))
+		synctest.Wait()
+		if calls != 1 {
+			t.Errorf("%d calls of a callback that takes nothing", calls)
+		}
 	})
 }
 
