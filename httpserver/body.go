@@ -21,12 +21,13 @@ type body struct {
 	chunked bool
 	left    int64 // of a body with Content-Length
 	dec     chunkDecoder
-	expect  bool  // the client waits for 100 Continue
-	touched bool  // the handler has read
-	closed  bool  // by the handler
-	lent    bool  // WriteTo shows the received bytes to its Writer
-	over    bool  // the handler has returned
-	err     error // final; io.EOF at the body's end
+	expect  bool      // the client waits for 100 Continue
+	touched bool      // the handler has read
+	closed  bool      // by the handler
+	lent    bool      // WriteTo shows the received bytes to its Writer
+	lender  sync.Cond // told when lent ends
+	over    bool      // the handler has returned
+	err     error     // final; io.EOF at the body's end
 }
 
 // Read reads the body. Before it would wait it sends the answers that are ready, and 100 Continue to a client that
@@ -69,11 +70,7 @@ func (b *body) WriteTo(w io.Writer) (int64, error) {
 		b.touched = true
 		p, inPlace, err := b.view(buf[:])
 		if len(p) > 0 {
-			m, werr := b.lend(w, p)
-			if inPlace {
-				b.c.src.Discard(m)
-				b.take(int64(m))
-			}
+			m, werr := b.lend(w, p, inPlace)
 			n += int64(m)
 			if werr != nil {
 				return n, werr
@@ -107,15 +104,22 @@ func (b *body) view(buf []byte) (p []byte, inPlace bool, err error) {
 	return buf[:n], false, err
 }
 
-// lend calls w.Write without the lock, for w may be this request's own answer, which looks at the body.
-func (b *body) lend(w io.Writer, p []byte) (int, error) {
+// lend calls w.Write without the lock, for w may be this request's own answer, which looks at the body. What w took is
+// then taken off the source, if it lies there.
+func (b *body) lend(w io.Writer, p []byte, inPlace bool) (n int, err error) {
 	b.lent = true
 	b.mu.Unlock()
 	defer func() {
 		b.mu.Lock()
+		if inPlace {
+			b.c.src.Discard(n)
+			b.take(int64(n))
+		}
 		b.lent = false
+		b.lender.Broadcast()
 	}()
-	n, err := w.Write(p)
+	n, err = w.Write(p)
+	n = max(0, min(n, len(p)))
 	if err == nil && n < len(p) {
 		err = io.ErrShortWrite
 	}
@@ -130,6 +134,7 @@ func asReadError(err error) error {
 	return err
 }
 
+// Close ends the handler's reading. What is left of the body is the server's to deal with.
 func (b *body) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -255,10 +260,7 @@ func (b *body) receive(p []byte) (int, error) {
 func (b *body) sendContinue() error {
 	if b.expect {
 		b.expect = false
-		if !b.x.w.committed {
-			b.c.out.write([]byte("HTTP/1.1 100 Continue\r\n\r\n"))
-			b.x.w.start = b.c.out.end()
-		}
+		b.c.out.interim(&b.x.w, []byte("HTTP/1.1 100 Continue\r\n\r\n"))
 	}
 	return b.c.out.flush()
 }
@@ -295,9 +297,6 @@ func (b *body) skip(limit int64) error {
 func (b *body) drain() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.lent {
-		return false
-	}
 	if err := b.skip(maxDrain); err != errWouldWait {
 		return err == io.EOF
 	}
@@ -317,7 +316,9 @@ func (b *body) drain() bool {
 
 // abandon gives up a body that the handler has not begun to read, and reports whether it was unread.
 func (b *body) abandon() bool {
-	b.mu.Lock()
+	if !b.mu.TryLock() {
+		return false
+	}
 	defer b.mu.Unlock()
 	if b.touched || b.closed || b.err != nil || b.awaited() {
 		return false
@@ -330,7 +331,7 @@ func (b *body) abandon() bool {
 func (b *body) flaw() *protocolError {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.awaited() && !b.lent {
+	if !b.awaited() {
 		b.skip(maxDrain)
 	}
 	var perr *protocolError
@@ -361,9 +362,20 @@ func (b *body) answerExpectation() {
 	b.mu.Unlock()
 }
 
-// finish detaches the body from the handler, which has returned.
+// finish takes the body from the handler, which has returned. A goroutine that still reads it is interrupted, and one
+// that looks at received bytes is waited for: they are the connection's.
 func (b *body) finish() {
-	b.mu.Lock()
+	if b.c == nil {
+		return
+	}
+	if !b.mu.TryLock() {
+		b.c.nc.SetReadDeadline(past)
+		b.mu.Lock()
+		b.c.nc.SetReadDeadline(time.Time{})
+	}
+	defer b.mu.Unlock()
 	b.over = true
-	b.mu.Unlock()
+	for b.lent {
+		b.lender.Wait()
+	}
 }

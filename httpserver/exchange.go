@@ -61,6 +61,7 @@ func (x *exchange) prepare() {
 	if x.length != 0 {
 		b := &x.body
 		b.c, b.x, b.chunked, b.left, b.expect = c, x, x.chunked, x.length, x.expect
+		b.lender.L = &b.mu
 		r.Body = b
 	} else {
 		x.ctx.bodyDone()
@@ -184,17 +185,16 @@ func (c *conn) logPanic(v any) {
 // conclude completes the answer and decides what becomes of the connection.
 func (c *conn) conclude(x *exchange) {
 	w := &x.w
+	x.body.finish()
 	if x.body.c != nil && !w.committed && (w.status < 400 || w.status >= 500) {
 		if flaw := x.body.flaw(); flaw != nil {
 			w.end()
-			x.body.finish()
 			c.refuse(x, flaw)
 			return
 		}
 	}
 	w.finish()
 	if c.out.failed() {
-		x.body.finish()
 		c.reason = ReasonWriteError
 		if c.stall.dead.Load() {
 			c.reason = ReasonStall
@@ -207,7 +207,6 @@ func (c *conn) conclude(x *exchange) {
 	if keep && x.body.c != nil && !x.body.done() {
 		keep = c.out.flush() == nil && x.body.drain()
 	}
-	x.body.finish()
 	if !keep {
 		c.reason = closeReason(x)
 	}

@@ -66,6 +66,28 @@ func (o *output) write(p []byte) (int, error) {
 	return o.writeLocked(p)
 }
 
+// begin writes the final head of w's answer, p.
+func (o *output) begin(w *response, p []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	w.begun = true
+	w.start = o.sent + int64(len(o.buf))
+	o.writeLocked(p)
+}
+
+// interim writes and sends an informational answer to w's request, unless the final one has begun: the request's body,
+// which asks for 100 Continue, may be read on another goroutine than the one that answers.
+func (o *output) interim(w *response, p []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if w.begun {
+		return
+	}
+	o.writeLocked(p)
+	o.flushLocked()
+	w.start = o.sent
+}
+
 func (o *output) writeLocked(p []byte) (int, error) {
 	total := len(p)
 	for o.err == nil && len(p) > 0 {

@@ -50,7 +50,8 @@ type response struct {
 	fields   fieldSet // what the handler's fields say about framing
 	length   int64    // declared or found length of the body; -1 unknown
 	written  int64    // bytes the handler wrote
-	start    int64    // where in the output the answer begins
+	begun    bool     // the final head is in the output; guarded by the output's lock
+	start    int64    // where in the output the answer begins; guarded by the output's lock
 	headSize int64
 	stage    []byte // pooled: settled fields, until they are committed; then body bytes
 	settled  int    // how much of stage is fields

@@ -127,9 +127,8 @@ func (w *response) commit(p []byte, final bool) {
 	b = w.appendFraming(b, body, p)
 	b = append(b, "\r\n"...)
 
-	w.start = w.out.end()
 	w.headSize = int64(len(b))
-	w.out.write(b)
+	w.out.begin(w, b)
 	switch {
 	case w.head || w.noBody:
 		w.stage = w.stage[:0]
@@ -183,7 +182,9 @@ func (w *response) decideClose(final bool) {
 // keepsBody reports whether the connection can be kept in spite of what is unread of the request's body.
 func (w *response) keepsBody(final bool) bool {
 	b := &w.x.body
-	b.mu.Lock()
+	if !b.mu.TryLock() {
+		return true // another goroutine of the handler waits for the body
+	}
 	defer b.mu.Unlock()
 	if !final && (b.touched || w.duplex) {
 		return true // the handler goes on reading
@@ -300,9 +301,7 @@ func (w *response) inform(status int) {
 			b = appendField(b, key, v)
 		}
 	}
-	w.out.write(append(b, "\r\n"...))
-	w.out.flush()
-	w.start = w.out.end()
+	w.out.interim(w, append(b, "\r\n"...))
 }
 
 func appendStatusLine(b []byte, status int) []byte {

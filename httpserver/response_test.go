@@ -331,6 +331,72 @@ func TestEarlyError(t *testing.T) { // req: 9112-9.6
 	})
 }
 
+// TestBodyOnAnotherGoroutine: a goroutine that the handler has left behind with the body, as proxies may, is neither
+// waited for while it waits for the client nor fed with what belongs to the next request.
+func TestBodyOnAnotherGoroutine(t *testing.T) {
+	type result struct {
+		b   []byte
+		err error
+	}
+	results := make(chan result, 1)
+	var w1 slowWriter
+	h := func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/read":
+			go func() {
+				b, err := io.ReadAll(struct{ io.Reader }{r.Body})
+				results <- result{b, err}
+			}()
+			time.Sleep(time.Second)
+		case "/copy":
+			w1 = slowWriter{}
+			go func() {
+				_, err := io.Copy(&w1, r.Body)
+				results <- result{w1.b, err}
+			}()
+			time.Sleep(time.Second)
+		}
+		io.WriteString(w, r.URL.Path)
+	}
+	inWorld(t, h, nil, func(w *world) {
+		results = make(chan result, 1)
+		c, _ := w.l.dial()
+		start := time.Now()
+		io.WriteString(c, "POST /read HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n")
+		synctest.Wait()
+		io.WriteString(c, "hello")
+		got := w.readAll(c)
+		if !strings.HasPrefix(got, "HTTP/1.1 100 ") || !strings.HasSuffix(got, "/read") || time.Since(start) > time.Second+drainTime {
+			w.t.Errorf("after %v: %q", time.Since(start), got)
+		}
+		if r := <-results; string(r.b) != "hello" || r.err == nil {
+			w.t.Errorf("the reader got %q, %v", r.b, r.err)
+		}
+		c.Close()
+
+		c, _ = w.l.dial()
+		io.WriteString(c, "POST /copy HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"+get("/next"))
+		time.Sleep(time.Minute)
+		got = arrived(c)
+		if r := <-results; string(r.b) != "hello" || r.err != nil {
+			w.t.Errorf("the writer got %q, %v", r.b, r.err)
+		}
+		if all := w.answers(got, "POST", "GET"); all[0].body != "/copy" || all[1].body != "/next" {
+			w.t.Errorf("got %q", got)
+		}
+		c.Close()
+	})
+}
+
+// A slowWriter looks at what it was given only after a while.
+type slowWriter struct{ b []byte }
+
+func (w *slowWriter) Write(p []byte) (int, error) {
+	time.Sleep(10 * time.Second)
+	w.b = append(w.b, p...)
+	return len(p), nil
+}
+
 // TestEcho reads and writes at once, a body of known and one of unknown length.
 func TestEcho(t *testing.T) {
 	body := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
