@@ -229,7 +229,7 @@ func (t *TCB) inputACK(now Time, seg *tcpseg.Segment) Drop {
 // takeACK moves the left edge and the peer's window, and tells loss recovery.
 func (t *TCB) takeACK(now Time, seg *tcpseg.Segment) {
 	before := t.inFlight()
-	shut := t.timers[persist] != 0
+	shut := t.timers[persist] != 0 && t.snd.wnd == 0
 	acked := max(seg.Ack.Sub(t.snd.una), 0)
 	var d delivery
 	if acked > 0 {

@@ -170,6 +170,17 @@ func TestSenderSWS(t *testing.T) {
 	s.at(1200).expect(". 1:11(10) ack 1") // the override
 }
 
+// A peer that keeps talking must not put the override off for ever.
+// req: SWS-01
+func TestOverrideAmongAcks(t *testing.T) {
+	s := established(t, Options{}, sackPeer)
+	s.recv(". 1:1(0) ack 1 win 10").write(5000).expect()
+	for i := range Time(199) {
+		s.at(1000 + i).recv(". 1:1(0) ack 1 win 10").expect()
+	}
+	s.at(1200).expect(". 1:11(10) ack 1")
+}
+
 // req: MUST-39 SWS-02 SWS-03
 func TestReceiverSWS(t *testing.T) {
 	s := established(t, Options{RcvBuf: 4000}, sackPeer)
