@@ -43,19 +43,26 @@ func (p *pool) give(b []byte) {
 
 // lender is the pool as one connection sees it: tcb.Blocks.
 type lender struct {
-	p    *pool
-	held int
-	slow bool // the block would be for what has arrived, and there is more than the reader has read
+	p     *pool
+	held  int
+	input bool // asked from within Input: the block is for what has arrived
+	slow  bool // and more has arrived before than the reader has read
 }
 
-// lentAlways is what a connection may hold of what has arrived when the budget is spent, in
-// octets: slow readers have their share of the memory, the others still move.
+// lentAlways is what a slow reader may hold of what has arrived when the budget is spent, in octets.
 const lentAlways = 4 * tcb.SmallBlock
 
-// Get lends a block. When the budget is spent there are no large ones, and for what arrives for a
-// slow reader that holds a few no small ones either: the peer sends it again.
+// Get lends a block. When memory is short, a connection gets large ones within its share only, so
+// that it does not hold more than it fills. When the budget is spent there are none, and for what
+// arrives no small ones either on a connection that has its share, or little if its reader is slow:
+// data beyond a hole gives way (RFC 2018 §8), and what finds no room the peer sends again.
 func (l *lender) Get(n int) []byte {
-	if l.p.spent() && (n == tcb.LargeBlock || l.slow && l.held >= lentAlways) {
+	switch {
+	case n == tcb.LargeBlock:
+		if l.p.level() > 0 && (l.p.spent() || l.held+n > 2*l.p.share()) {
+			return nil
+		}
+	case l.input && l.p.spent() && (l.slow && l.held >= lentAlways || l.held >= max(lentAlways, l.p.share())):
 		return nil
 	}
 	l.held += n
@@ -80,9 +87,11 @@ func (p *pool) level() int32 {
 	return 0
 }
 
-// share is what each queue of a connection may hold when memory is short, in octets.
+// share is what each of the two queues of a connection may hold when memory is short, in octets.
+// Together the shares are three quarters of the budget: connections that keep to them end the
+// shortage.
 func (p *pool) share() int {
-	return int(min(max(p.budget/(2*max(p.conns.Load(), 1)), 2*tcb.SmallBlock), math.MaxInt32))
+	return int(min(max(p.budget/8*3/max(p.conns.Load(), 1), 2*tcb.SmallBlock), math.MaxInt32))
 }
 
 // heedMemory tells the TCB when memory gets short, and when that is over. c.mu is held.

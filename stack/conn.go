@@ -90,9 +90,9 @@ func (c *Conn) config(cfg tcb.Config) *tcb.Config {
 
 // input gives the TCB a segment. c.mu is held.
 func (c *Conn) input(now tcb.Time, seg *tcpseg.Segment) tcb.Result {
-	c.mem.slow = c.t.Readable() > 0
+	c.mem.input, c.mem.slow = true, c.t.Readable() > 0
 	r := c.t.Input(c.at(now), seg)
-	c.mem.slow = false
+	c.mem.input = false
 	return r
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -213,46 +214,57 @@ func popcount(x uint64) (n int) {
 func TestBudget(t *testing.T) {
 	var p pool
 	p.init(4 * tcb.LargeBlock)
-	p.conns.Store(2)
-	a, b := &lender{p: &p}, &lender{p: &p}
-	var all [][]byte
+	p.conns.Store(1)
+	a, b, c := &lender{p: &p}, &lender{p: &p}, &lender{p: &p}
+	var large [][]byte
 	for p.level() == 0 {
-		all = append(all, a.Get(tcb.LargeBlock))
+		large = append(large, a.Get(tcb.LargeBlock))
 	}
-	if len(all) != 3 {
-		t.Errorf("memory is short after %d of 4 blocks, want 3", len(all))
+	if len(large) != 3 {
+		t.Errorf("memory is short after %d of 4 blocks, want 3", len(large))
 	}
-	if got, want := p.share(), tcb.LargeBlock; got != want {
+	if got, want := p.share(), tcb.LargeBlock*3/2; got != want {
 		t.Errorf("each queue may hold %d octets, want %d", got, want)
 	}
-	all = append(all, a.Get(tcb.LargeBlock))
-	if !p.spent() || a.Get(tcb.LargeBlock) != nil || b.Get(tcb.LargeBlock) != nil {
-		t.Error("the budget is not spent")
+	if a.Get(tcb.LargeBlock) != nil {
+		t.Error("who has had its share gets a large block")
+	}
+	last := b.Get(tcb.LargeBlock)
+	if last == nil || !p.spent() || c.Get(tcb.LargeBlock) != nil {
+		t.Fatal("the budget is not spent")
 	}
 	if s := a.Get(tcb.SmallBlock); len(s) != tcb.SmallBlock {
 		t.Error("a small block to send from was refused")
 	} else {
 		a.Put(s[:17])
 	}
-	a.slow, b.slow = true, true
+	a.input, c.input, c.slow = true, true, true
 	if a.Get(tcb.SmallBlock) != nil {
 		t.Error("who holds much may take in more")
 	}
 	var few [][]byte
-	for s := b.Get(tcb.SmallBlock); s != nil; s = b.Get(tcb.SmallBlock) {
+	for s := c.Get(tcb.SmallBlock); s != nil; s = c.Get(tcb.SmallBlock) {
 		few = append(few, s)
 	}
 	if got := len(few) * tcb.SmallBlock; got != lentAlways {
-		t.Errorf("who holds nothing may take in %d octets, want %d", got, lentAlways)
+		t.Errorf("a slow reader who holds nothing may take in %d octets, want %d", got, lentAlways)
+	}
+	c.slow = false
+	for s := c.Get(tcb.SmallBlock); s != nil; s = c.Get(tcb.SmallBlock) {
+		few = append(few, s)
+	}
+	if got := len(few) * tcb.SmallBlock; got != p.share() {
+		t.Errorf("a quick reader may take in %d octets, want its share, %d", got, p.share())
 	}
 	for _, s := range few {
-		b.Put(s)
+		c.Put(s)
 	}
-	for _, s := range all {
+	for _, s := range large {
 		a.Put(s)
 	}
-	if p.used.Load() != 0 || p.level() != 0 || a.held != 0 || b.held != 0 {
-		t.Errorf("%d octets are used, %d and %d held", p.used.Load(), a.held, b.held)
+	b.Put(last)
+	if p.used.Load() != 0 || p.level() != 0 || a.held+b.held+c.held != 0 {
+		t.Errorf("%d octets are used, %d, %d and %d held", p.used.Load(), a.held, b.held, c.held)
 	}
 }
 
@@ -277,7 +289,7 @@ func TestSlowReadersShareTheBudget(t *testing.T) {
 		for _, c := range writers {
 			go c.Write(make([]byte, 8<<20))
 		}
-		time.Sleep(time.Minute)
+		time.Sleep(5 * time.Second)
 		for name, s := range map[string]*Stack{"writers": h.a, "readers": h.b} {
 			if n := s.Stats().MemoryUsed; n > budget*5/4 || n < budget/8 {
 				t.Errorf("the %s hold %d octets of a budget of %d", name, n, budget)
@@ -294,6 +306,50 @@ func TestSlowReadersShareTheBudget(t *testing.T) {
 			})
 		}
 		wg.Wait()
+	})
+}
+
+// Nor do senders that leave a hole at the front, whatever they send behind it; and the octet that
+// fills the hole finds room. req: MEM-01 U-19
+func TestHolesShareTheBudget(t *testing.T) {
+	const budget, senders = 1 << 20, 50
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire(t, func(c *Config) { c.MemoryBudget = budget })
+		l, err := w.s.Listen("tcp", ":80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		chunk := strings.Repeat("x", 1000)
+		var peers []*peer
+		var conns []*Conn
+		for port := range uint16(senders) {
+			p := w.peer(false, 80, 1000+port)
+			p.open()
+			w.recv()
+			c, err := l.AcceptConn()
+			if err != nil {
+				t.Fatal(err)
+			}
+			peers, conns = append(peers, p), append(conns, c)
+		}
+		for _, p := range peers {
+			p.seq++
+			for range 60 {
+				p.send(tcpseg.ACK, chunk)
+			}
+			w.recv()
+		}
+		if n := w.s.Stats().MemoryUsed; n > budget+senders*lentAlways || n < budget/2 {
+			t.Errorf("%d senders hold %d octets of a budget of %d", senders, n, budget)
+		}
+		for i, p := range peers {
+			p.seq = p.seq.Add(-60*len(chunk) - 1)
+			p.send(tcpseg.ACK, "!")
+			w.recv()
+			if n, err := conns[i].Read(make([]byte, 1)); n != 1 || err != nil {
+				t.Errorf("the octet in the hole: %d, %v", n, err)
+			}
+		}
 	})
 }
 
