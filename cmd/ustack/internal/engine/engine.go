@@ -16,8 +16,8 @@ type Engine interface {
 	Listen(network, addr string) (net.Listener, error)
 	// DialContext connects to host:port.
 	DialContext(ctx context.Context, network, addr string) (net.Conn, error)
-	// Close ends every connection and releases what the engine holds. The link it runs on
-	// belongs to the caller and must be closed after it.
+	// Close delivers what connections that have been closed still hold, for at most five seconds,
+	// ends every other connection and releases what the engine holds.
 	Close() error
 }
 
