@@ -146,18 +146,20 @@ func TestPortExhaustionIsFast(t *testing.T) {
 	}
 	key.lport = 0
 	cfg := w.queues[0].config(&tcb.Options{}, true)
+	limit := 10 * time.Millisecond
+	if raceEnabled {
+		limit *= 20
+	}
 	best := time.Hour
-	for range 5 {
+	for range 100 { // others may have the processor now and then
 		start := time.Now()
 		if _, err := w.open(w.queues[0], &key, &cfg); err != syscall.EADDRNOTAVAIL {
 			t.Fatal(err)
 		}
 		key.lport = 0
-		best = min(best, time.Since(start))
-	}
-	limit := 10 * time.Millisecond
-	if raceEnabled {
-		limit *= 20
+		if best = min(best, time.Since(start)); best < limit {
+			break
+		}
 	}
 	if best > limit {
 		t.Errorf("it took %v to find no port, want less than %v", best, limit)
