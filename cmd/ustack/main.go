@@ -53,12 +53,19 @@ func newRootCommand() *cobra.Command {
 			"Start with `ustack demo` (needs no root), then `sudo ustack serve`.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          knownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddCommand(newServeCommand(), newDemoCommand(), newGetCommand())
 	return root
+}
+
+func knownCommand(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return &usageError{fmt.Errorf("unknown command %q: see ustack --help", args[0])}
+	}
+	return nil
 }
 
 // usageError is a mistake in the command line.

@@ -126,6 +126,21 @@ func addKernelAddrs(p *nodePlan) error {
 	return nil
 }
 
+// failure returns a channel that tells when the device has ended by itself. An engine other than ustack
+// never tells.
+func (n *node) failure() <-chan error {
+	if n.stack == nil {
+		return nil
+	}
+	failed := make(chan error, 1)
+	go func() {
+		if err := n.stack.Run(context.Background()); !errors.Is(err, net.ErrClosed) {
+			failed <- err
+		}
+	}()
+	return failed
+}
+
 // Name returns what --engine calls the node's TCP.
 func (n *node) Name() string {
 	if n.stack != nil {

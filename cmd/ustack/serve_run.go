@@ -138,6 +138,11 @@ func (s *server) wait(ctx context.Context) error {
 		return nil
 	case err := <-s.broken:
 		return errors.Join(err, s.shutdown(context.Background()))
+	case err := <-s.node.failure():
+		ended, cancel := context.WithCancel(ctx)
+		cancel()              // nobody can be waited for any more
+		_ = s.shutdown(ended) // what fails here fails for the same reason
+		return err
 	}
 }
 

@@ -103,6 +103,18 @@ func TestKill(t *testing.T) {
 	hello(t, families[0])
 }
 
+// TestDeviceRemoved takes the device away under a running server, and expects it to end and say so.
+func TestDeviceRemoved(t *testing.T) {
+	s := serve(t)
+	run(t, 5*time.Second, "ip", "link", "del", "dev", device)
+	s.wait(5 * time.Second)
+	if s.err == nil || !strings.Contains(s.log.String(), "ustack: stack: ") {
+		t.Errorf("serve ended with %v\n%s", s.err, s.log)
+	}
+	serve(t)
+	hello(t, families[0])
+}
+
 // TestPrivileges expects every thread of a running server to be nobody, without capabilities.
 func TestPrivileges(t *testing.T) {
 	if os.Getuid() != 0 || os.Getenv("SUDO_UID") != "" {
