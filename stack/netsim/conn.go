@@ -161,8 +161,22 @@ func (c *Conn) flush() {
 	c.reset, c.inputs = nil, 0
 	c.tcb.Snapshot(&c.snap)
 	c.watch.settled(s.now, &c.snap, c.out.Held, c.tcb.Deadline())
+	c.checkACKEvery()
 	c.setTimer()
 	c.leave()
+}
+
+// checkACKEvery: an ACK is due with the second full-sized segment, or as the switch has it (SHLD-19).
+func (c *Conn) checkACKEvery() {
+	owed := c.snap.RcvNxt.Sub(c.watch.acked)
+	full := max(c.watch.largest, 256) // what counts as full-sized at least
+	every := c.end.ACKEvery
+	if every == 0 {
+		every = 2
+	}
+	if owed >= every*full && c.state >= tcb.Established && !c.app.Fiddle {
+		c.fail("every second full-sized segment is acknowledged", "%d octets are not, full-sized are %d", owed, full)
+	}
 }
 
 // checkReset sees to it that a RST is not answered: only the challenge of

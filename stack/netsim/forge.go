@@ -67,7 +67,7 @@ func (w *halfOpen) forged() (tcpseg.Header, []byte) {
 	case 1: // another SYN (ST-SR6)
 		h.Flags, h.Seq = tcpseg.SYN, pick(s, nxt, nxt+1, beyond)
 	case 2: // an ACK of something else (ST-SR10)
-		h.Ack = pick(s, w.watch.iss, w.watch.iss+2, beyond)
+		h.Ack = pick(s, w.watch.iss, beyond)
 	case 3: // outside the window, or without ACK (ST-SR1, ST-SR8)
 		h.Seq = beyond
 		h.Flags = pick(s, tcpseg.ACK, tcpseg.FIN, 0)

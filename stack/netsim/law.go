@@ -28,17 +28,21 @@ type watch struct {
 	edge    tcpseg.Seq // furthest right edge promised
 	acksOut int        // ACKs without data that owe themselves to segments that came
 	resent  int        // segments sent again because they were held for lost
+	forced  int        // of those in this flush, how many cwnd had no room for
 
 	// What came in.
-	arrived    tcpseg.Seq // end of the furthest octet
-	peerAck    tcpseg.Seq // latest ACK
-	peerEdge   tcpseg.Seq // furthest right edge the peer has promised
-	rexmitAt   Time       // the retransmission timer
-	armedRTO   Time       // RTO when it was set
-	sends      []sending  // what is in flight, as it was sent
-	segsIn     int        // real segments
-	peerTSVal  uint32     // latest timestamp
-	duplicates int        // ACKs of una since recovery began, or since una moved
+	arrived                tcpseg.Seq // end of the furthest octet
+	peerAck                tcpseg.Seq // latest ACK
+	peerEdge               tcpseg.Seq // furthest right edge the peer has promised
+	rtoAt, rtoGap, rtoSRTT Time       // of the last time-out: when, how long after the one before, SRTT then
+	rtoUna                 tcpseg.Seq
+	rexmitAt               Time      // the retransmission timer
+	armedRTO               Time      // RTO when it was set
+	sends                  []sending // what is in flight, as it was sent
+	segsIn                 int       // real segments
+	peerTSVal              uint32    // latest timestamp
+	largest                int       // payload of the largest real segment
+	duplicates             int       // ACKs of una since recovery began, or since una moved
 
 	closing   bool // the application has closed its side
 	last      tcb.Snapshot
@@ -63,12 +67,13 @@ func (w *watch) scaled() (ours, peers uint8) {
 // received takes a segment that came in, before the connection sees it.
 func (w *watch) received(now Time, seg *tcpseg.Segment) {
 	w.roll(now)
-	n := 1
-	if seg.GSOSize > 0 {
-		n = (len(seg.Payload) + seg.GSOSize - 1) / seg.GSOSize
+	n, size := 1, len(seg.Payload)
+	if seg.GSOSize > 0 && size > seg.GSOSize {
+		n, size = (size+seg.GSOSize-1)/seg.GSOSize, seg.GSOSize
 	}
-	w.segsIn += max(n, 1)
-	w.periodIn += max(n, 1)
+	w.largest = max(w.largest, size)
+	w.segsIn += n
+	w.periodIn += n
 	if seg.Flags.Has(tcpseg.RST) {
 		return
 	}
@@ -146,6 +151,7 @@ func (w *watch) expired(now Time, s *tcb.Snapshot) {
 	if s.RTOs == w.last.RTOs {
 		return
 	}
+	w.backoff(now, s)
 	for i := len(w.sends) - 1; i >= 0; i-- {
 		if e := w.sends[i]; e.start.LessEq(s.Una) && s.Una.Less(e.end) {
 			if rto := min(e.rto, w.armedRTO); now-e.at < rto {
@@ -156,8 +162,24 @@ func (w *watch) expired(now Time, s *tcb.Snapshot) {
 	}
 }
 
+// backoff: each time-out of the same octet takes twice as long as the one before, up to a minute at
+// least, until there is a new sample (RFC 6298 §5.5, §2.5).
+func (w *watch) backoff(now Time, s *tcb.Snapshot) {
+	const late = 20 * Millisecond // timers may be, by HostConfig.Slack
+	gap := now - w.rtoAt
+	if w.rtoUna == s.Una && w.rtoSRTT == s.SRTT && w.rtoAt != 0 {
+		if w.rtoGap != 0 && gap < min(2*w.rtoGap, Minute)-late {
+			w.fail("the RTO doubles", "%d ms after %d ms", gap/Millisecond, w.rtoGap/Millisecond)
+		}
+		w.rtoGap = gap
+	} else {
+		w.rtoGap = 0
+	}
+	w.rtoAt, w.rtoUna, w.rtoSRTT = now, s.Una, s.SRTT
+}
+
 // before takes the state before a flush.
-func (w *watch) before(s *tcb.Snapshot) { w.last = *s }
+func (w *watch) before(s *tcb.Snapshot) { w.last, w.forced = *s, 0 }
 
 // sentHalfOpen checks a segment of a passive open.
 func (w *watch) sentHalfOpen(o *tcb.Out) {
@@ -276,9 +298,6 @@ func (w *watch) sentData(now Time, o *tcb.Out, s *tcb.Snapshot) {
 	if o.Cause == tcb.CauseProbe || n == 0 && edge == o.Seq {
 		edge++ // a probe is one octet, or the FIN
 	}
-	if again := o.Cause == tcb.CauseRTO || o.Cause == tcb.CauseFastRetransmit; again {
-		w.resent++
-	}
 	if fresh && edge.Less(end) {
 		w.fail("nothing is sent beyond the peer's window", "%v to %d, edge %d, cause %v", o.Header, end, w.peerEdge, o.Cause)
 	}
@@ -287,6 +306,10 @@ func (w *watch) sentData(now Time, o *tcb.Out, s *tcb.Snapshot) {
 	}
 	if fresh && o.Cause == tcb.CauseData {
 		w.checkCwnd(s)
+	}
+	if again := o.Cause == tcb.CauseRTO || o.Cause == tcb.CauseFastRetransmit; again && !fresh {
+		w.resent++
+		w.checkResend(n, s)
 	}
 	w.nxt = tcpseg.Max(w.nxt, end)
 }
@@ -302,6 +325,17 @@ func (w *watch) checkCwnd(s *tcb.Snapshot) {
 	if pipe > allowed {
 		w.fail("in flight ≤ cwnd", "pipe %d (in flight %d, sacked %d, lost %d), cwnd %d, MSS %d, %d duplicate ACKs, %v",
 			pipe, s.InFlight, s.Sacked, s.Lost, s.Cwnd, s.MSS, w.duplicates, s.Phase)
+	}
+}
+
+// checkResend: in each flush one segment may be sent again whatever cwnd says, so that recovery
+// begins; the others need room as new data does.
+func (w *watch) checkResend(n int, s *tcb.Snapshot) {
+	if s.InFlight-s.Sacked-s.Lost <= s.Cwnd+2*s.MSS || !s.SACK {
+		return
+	}
+	if w.forced++; w.forced > 1 || n > s.MSS {
+		w.fail("in flight ≤ cwnd", "%d octets are sent again with %d in flight, %d sacked, %d lost and a cwnd of %d", n, s.InFlight, s.Sacked, s.Lost, s.Cwnd)
 	}
 }
 
@@ -389,6 +423,7 @@ func (w *watch) settled(now Time, s *tcb.Snapshot, held tcb.Held, deadline Time)
 	default:
 		w.timers(s, held)
 		w.owedACK(now, s)
+		w.held(s, held)
 	}
 	w.last = *s
 }
@@ -407,6 +442,24 @@ func (w *watch) owedACK(now Time, s *tcb.Snapshot) {
 	}
 	if s.AckAt > now+500*Millisecond {
 		w.fail("an ACK is delayed by less than half a second", "until %s", clock(s.AckAt))
+	}
+}
+
+// held: the reason that Output gives is true.
+func (w *watch) held(s *tcb.Snapshot, held tcb.Held) {
+	if s.State != tcb.Established && s.State != tcb.CloseWait {
+		return
+	}
+	unsent := s.SndQueued > s.InFlight
+	switch {
+	case held == tcb.HeldIdle && unsent:
+		w.fail("Output tells why it holds data back", "idle with %d octets queued and %d in flight", s.SndQueued, s.InFlight)
+	case held == tcb.HeldNagle && w.closing:
+		w.fail("Nagle holds nothing back that a FIN follows", "%d octets queued, %d in flight", s.SndQueued, s.InFlight)
+	case held == tcb.HeldPeerWindow && s.SndWnd > s.InFlight+s.MSS:
+		w.fail("Output tells why it holds data back", "a window of %d with %d in flight", s.SndWnd, s.InFlight)
+	case held == tcb.HeldCwnd && s.InFlight+s.MSS <= s.Cwnd:
+		w.fail("Output tells why it holds data back", "a cwnd of %d with %d in flight", s.Cwnd, s.InFlight)
 	}
 }
 

@@ -121,6 +121,31 @@ func TestLawsCatch(t *testing.T) {
 			s.RTOs++
 			w.expired(Second+199*Millisecond, s)
 		}},
+		{"in flight ≤ cwnd", func(w *watch, o *tcb.Out, s *tcb.Snapshot) {
+			w.sent(Second, o, s)
+			o.Seq, o.Cause, s.InFlight, s.Cwnd = 101, tcb.CauseFastRetransmit, 20_000, 14_600
+			w.sent(Second, o, s) // the first may go
+			if w.before(s); w.forced != 0 {
+				w.fail("a flush begins anew", "")
+			}
+			w.sent(Second, o, s)
+			w.sent(Second, o, s)
+		}},
+		{"Output tells why it holds data back", settled(func(s *tcb.Snapshot) { s.SndQueued = 2001 })},
+		{"the RTO doubles", func(w *watch, _ *tcb.Out, s *tcb.Snapshot) {
+			for _, at := range []Time{300, 700, 1300} { // 400, then 600 ms
+				s.RTOs++
+				w.expired(Second+at*Millisecond, s)
+				w.last.RTOs++
+			}
+		}},
+		{"", func(w *watch, _ *tcb.Out, s *tcb.Snapshot) {
+			for _, at := range []Time{300, 700, 1500, 3100} {
+				s.RTOs++
+				w.expired(Second+at*Millisecond, s)
+				w.last.RTOs++
+			}
+		}},
 	} {
 		var broken string
 		w, o, s := established(&broken)
@@ -129,6 +154,32 @@ func TestLawsCatch(t *testing.T) {
 		}
 		if tt.do(w, o, s); broken != tt.law {
 			t.Errorf("%q is broken, want %q", broken, tt.law)
+		}
+	}
+}
+
+// Laws about why data is held back.
+func TestHeldLaws(t *testing.T) {
+	for _, tt := range []struct {
+		held    tcb.Held
+		closing bool
+		change  func(*tcb.Snapshot)
+		law     string
+	}{
+		{tcb.HeldNagle, false, func(s *tcb.Snapshot) {}, ""},
+		{tcb.HeldNagle, true, func(s *tcb.Snapshot) {}, "Nagle holds nothing back that a FIN follows"},
+		{tcb.HeldPeerWindow, false, func(s *tcb.Snapshot) { s.SndWnd = 2000 }, ""},
+		{tcb.HeldPeerWindow, false, func(s *tcb.Snapshot) { s.SndWnd = 4000 }, "Output tells why it holds data back"},
+		{tcb.HeldCwnd, false, func(s *tcb.Snapshot) { s.Cwnd = 2000 }, ""},
+		{tcb.HeldCwnd, false, func(s *tcb.Snapshot) { s.Cwnd = 4000 }, "Output tells why it holds data back"},
+	} {
+		var broken string
+		w, o, s := established(&broken)
+		w.sent(Second, o, s)
+		tt.change(s)
+		w.closing = tt.closing
+		if w.settled(Second, s, tt.held, s.Deadline); broken != tt.law {
+			t.Errorf("held %v: %q is broken, want %q", tt.held, broken, tt.law)
 		}
 	}
 }

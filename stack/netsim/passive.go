@@ -115,6 +115,13 @@ type timeWait struct {
 
 func (h *Host) enterTimeWait(c *Conn, record tcb.TimeWait) {
 	w := &timeWait{record, h, c.flow, &c.watch}
+	msl := Time(c.end.MSL)
+	if msl == 0 {
+		msl = 30 * Second
+	}
+	if d := record.Deadline() - h.sim.now; d != 2*msl {
+		c.fail("TIME-WAIT lasts twice the MSL", "%s", clock(d)) // MUST-13
+	}
 	h.timeWait[c.flow] = w
 	w.await()
 }

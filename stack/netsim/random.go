@@ -148,10 +148,11 @@ func (s *Sim) randomOptions() tcb.Options {
 		MSS:           pick(s, 0, 0, 0, 100, 536, 1000),
 		KeepAlive:     s.chance(0.1),
 		MinRTO:        pick(s, 0, 0, time.Second, 50*time.Millisecond),
+		MSL:           pick(s, 0, time.Second),
 	}
 	if o.KeepAlive {
 		o.KeepAliveIdle, o.KeepAliveInterval = time.Second, 300*time.Millisecond
-		o.KeepAliveCount = 20
+		o.KeepAliveCount = 10
 	}
 	if s.chance(0.3) {
 		o.RcvBuf = s.randomBuffer()
