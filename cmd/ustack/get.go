@@ -38,14 +38,17 @@ func newGetCommand() *cobra.Command {
 	var o getOptions
 	cmd := &cobra.Command{
 		Use:   "get [flags] URL…",
-		Short: "Fetch URLs over any engine, with the timings of each request",
-		Long: "Fetch URLs with HTTP/1.1 and print a table of what each request took. Connections are persistent;\n" +
+		Short: "fetch URLs over any engine, with the timings of each request",
+		Long: "get fetches URLs with HTTP/1.1 and prints a table of what each request took. Connections are persistent;\n" +
 			"--parallel opens several, --pipeline sends requests before the answers to earlier ones are in.\n" +
-			"The exit code is 1 when a request failed or was answered with a status of 400 or above.",
+			"The exit code is 1 when a request failed or was answered with a status of 400 or above.\n\n" +
+			"With --engine ustack or gvisor it brings up a device of its own, as serve does, and calls from there:\n" +
+			"the kernel at --host-addr, and what lies behind it where the kernel forwards packets.",
 		Example: "  ustack get http://10.90.0.2/_/hello\n" +
 			"  ustack get --pipeline -n 100 http://10.90.0.2/_/hello\n" +
 			"  ustack get --parallel 8 -n 200 'http://10.90.0.2/_/bytes/100000' --verify\n" +
-			"  ustack get -o file http://10.90.0.2/_/bytes/1048576",
+			"  ustack get -o file http://10.90.0.2/_/bytes/1048576\n" +
+			"  sudo ustack get --engine ustack http://10.91.0.1:8000/",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return &usageError{errors.New("get needs at least one URL, as in `ustack get http://10.90.0.2/_/hello`")}
@@ -91,17 +94,17 @@ func (o *getOptions) run(ctx context.Context, open engine.Opener, urls []string,
 	defer func() { err = errors.Join(err, e.Close()) }()
 	c.Dial = e.DialContext
 
+	body, closeBody, err := o.openOutput(stdout)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeBody()) }()
 	report := stdout
-	if o.output != "" {
-		body, closeBody, err := o.openOutput(stdout)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, closeBody()) }()
+	if body != nil {
 		c.Body = func(int) io.Writer { return body }
-		if o.output == "-" {
-			report = os.Stderr
-		}
+	}
+	if o.output == "-" {
+		report = os.Stderr
 	}
 	start := time.Now()
 	results, err := c.Do(ctx, urls)
@@ -149,9 +152,14 @@ func (o *getOptions) client() (*client.Client, error) {
 	return c, nil
 }
 
+// openOutput returns where --output wants the body, nil without it.
 func (o *getOptions) openOutput(stdout io.Writer) (w io.Writer, done func() error, err error) {
-	if o.output == "-" {
-		return stdout, func() error { return nil }, nil
+	done = func() error { return nil }
+	switch o.output {
+	case "":
+		return nil, done, nil
+	case "-":
+		return stdout, done, nil
 	}
 	f, err := os.Create(o.output)
 	if err != nil {

@@ -9,16 +9,14 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// getDefaults keep out of the way of a serve that runs beside.
-var getDefaults = nodeDefaults{"ustackget0", "10.91.0.1/24", "10.91.0.2", "fd91::1/64", "fd91::2"}
+// getDefaults keep the device of get apart from that of serve, so that both can run.
+var getDefaults = nodeDefaults{"ustack1", "10.91.0.1/24", "10.91.0.2", "fd91::1/64", "fd91::2"}
 
-// addEngineFlags adds the flags of the device that an engine other than the kernel's brings up, and
-// returns what opens an engine by name. What can be reached over such a device is the kernel of this
-// machine, and what it forwards to.
+// addEngineFlags adds the flags of the device that the engines ustack and gvisor run on, and
+// returns what opens an engine by name. The kernel needs no device.
 func addEngineFlags(flags *pflag.FlagSet) engine.Opener {
-	f := &nodeFlags{switches: defaultSwitches()}
+	f := nodeFlags{switches: defaultSwitches()}
 	f.add(flags, getDefaults)
-	f.switches.addFlags(flags, tcpSwitches)
 	return func(_ context.Context, name string) (engine.Engine, error) {
 		f.engine = name
 		p, err := f.plan()
@@ -28,7 +26,10 @@ func addEngineFlags(flags *pflag.FlagSet) engine.Opener {
 		if name == "kernel" {
 			return engine.Kernel(), nil
 		}
-		p.user = owner()
-		return openNode(p, newConsole(os.Stdout, os.Stderr))
+		n, err := openNode(p, newConsole(os.Stderr, os.Stderr))
+		if err != nil {
+			return nil, err
+		}
+		return n, nil
 	}
 }
