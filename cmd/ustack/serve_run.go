@@ -118,7 +118,9 @@ func (s *server) serve(ln net.Listener, handler http.Handler, l *listener) {
 	}
 	s.https = append(s.https, h)
 	s.serving.Go(func() {
-		if err := h.Serve(ln); !errors.Is(err, httpserver.ErrServerClosed) {
+		err := h.Serve(ln)
+		// A listener that was closed under the server went with its device: the node tells why.
+		if !errors.Is(err, httpserver.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			s.fail(fmt.Errorf("serve %s: %w", l.address, err))
 		}
 	})

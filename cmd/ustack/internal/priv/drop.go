@@ -93,7 +93,6 @@ func dropBounding() error {
 			return fmt.Errorf("drop capability %d from the bounding set: %w", c, err)
 		}
 	}
-	return nil
 }
 
 func clearCapabilities() error {
