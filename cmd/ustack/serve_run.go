@@ -108,6 +108,7 @@ func (s *server) listen() ([]net.Listener, error) {
 func (s *server) serve(ln net.Listener, handler http.Handler, l *listener) {
 	h := &httpserver.Server{
 		Handler:     handler,
+		ConnContext: site.ConnContext,
 		IdleTimeout: l.idleTimeout,
 		MaxRequests: l.maxRequests,
 		CloseMode:   l.closeMode,
