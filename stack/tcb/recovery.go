@@ -10,24 +10,23 @@ const dupThresh = 3
 
 // recovery is where loss recovery stands (RFC 5681, 6582, 6675).
 type recovery struct {
-	phase      recoveryPhase
-	point      tcpseg.Seq // RecoveryPoint: what was sent when the loss was noticed
-	cause      Cause      // what retransmissions are for
-	force      bool       // the next retransmission does not ask cwnd
-	dupAcks    int
-	dupOctets  int // without SACK: what duplicate ACKs say has left the network
-	timedOut   tcpseg.Seq
-	hasTimed   bool // the octet at timedOut has run into a time-out before
-	defaultMSS int
+	phase     recoveryPhase
+	point     tcpseg.Seq // RecoveryPoint: what was sent when the loss was noticed
+	cause     Cause      // what retransmissions are for
+	force     bool       // the next retransmission does not ask cwnd
+	dupAcks   int
+	dupOctets int // without SACK: what duplicate ACKs say has left the network
+	timedOut  tcpseg.Seq
+	hasTimed  bool // the octet at timedOut has run into a time-out before
 }
 
 type recoveryPhase uint8
 
 const (
-	open       recoveryPhase = iota
-	fastPhase                // RFC 6675 or 6582 recovery
-	afterRTO                 // slow start over what was in flight at the time-out
-	reopenedUp               // a shut window opened: what it swallowed is sent again
+	open      recoveryPhase = iota
+	fastPhase               // RFC 6675 or 6582 recovery
+	afterRTO                // slow start over what was in flight at the time-out
+	afterShut               // a shut window opened: what it swallowed is sent again
 )
 
 // pipe estimates the octets in the network (RFC 6675 §4).
@@ -135,7 +134,7 @@ func (t *TCB) windowReopened(now Time) {
 		return
 	}
 	t.runs.markAll()
-	t.rec.phase, t.rec.point, t.rec.cause = reopenedUp, t.snd.nxt, CauseReopened
+	t.rec.phase, t.rec.point, t.rec.cause = afterShut, t.snd.nxt, CauseReopened
 	t.rec.dupAcks, t.rec.dupOctets = 0, 0
 }
 

@@ -62,25 +62,26 @@ type TCB struct {
 
 // send is the sending half: SND.* of RFC 9293 §3.3.1.
 type send struct {
-	queue     sendQueue
-	iss       tcpseg.Seq
-	una, nxt  tcpseg.Seq
-	wnd       int // octets, scaled
-	maxWnd    int
-	wl1, wl2  tcpseg.Seq
-	scale     uint8
-	mss       int        // payload octets of a segment without options
-	closing   bool       // CloseWrite was called
-	fin       bool       // the FIN was sent: it takes nxt-1
-	smallEnd  tcpseg.Seq // end of the last segment below the MSS (Minshall)
-	probe     bool       // the persist timer ran out
-	want      bool       // a Write came up short
-	progress  Time       // when una last moved, or sending began
-	lastSent  Time
-	budget    int
-	delivered int64
-	roundEnd  tcpseg.Seq
-	limited   [2]bool // cwnd held us back: in this round trip, in the last
+	queue      sendQueue
+	iss        tcpseg.Seq
+	una, nxt   tcpseg.Seq
+	wnd        int // octets, scaled
+	maxWnd     int
+	wl1, wl2   tcpseg.Seq
+	scale      uint8
+	mss        int        // payload octets of a segment without options
+	defaultMSS int        // assumed of a peer that sends no MSS option (MUST-15)
+	closing    bool       // CloseWrite was called
+	fin        bool       // the FIN was sent: it takes nxt-1
+	smallEnd   tcpseg.Seq // end of the last segment below the MSS (Minshall)
+	probe      bool       // the persist timer ran out
+	want       bool       // a Write came up short
+	progress   Time       // when una last moved, or sending began
+	lastSent   Time
+	budget     int
+	delivered  int64
+	roundEnd   tcpseg.Seq
+	limited    [2]bool // cwnd held us back: in this round trip, in the last
 }
 
 // receive is the receiving half: RCV.* of RFC 9293 §3.3.1.
@@ -130,6 +131,7 @@ func newTCB(now Time, c *Config, iss tcpseg.Seq, tsOffset uint32) *TCB {
 	t.snd.queue = sendQueue{mem: mem, start: iss.Add(1)}
 	t.snd.mss = ourMSS(c)
 	t.rcv.mss = t.snd.mss
+	t.snd.defaultMSS = orDefault(c.DefaultMSS, 536)
 	t.snd.progress = now
 	t.snd.budget, t.rcv.budget = maxAutoBuffer, maxAutoBuffer
 	t.rcv.queue.mem = mem
@@ -144,24 +146,13 @@ func Dial(now Time, c *Config, d *DialInfo) *TCB {
 	t := newTCB(now, c, d.ISS, d.TSOffset)
 	t.state = SynSent
 	t.setController(t.opt.CC, t.snd.mss, t.initialWindow())
-	t.peerDefaults(c)
 	return t
-}
-
-// peerDefaults remembers what to assume of a peer that sends no MSS option (MUST-15).
-func (t *TCB) peerDefaults(c *Config) {
-	if c.DefaultMSS > 0 {
-		t.rec.defaultMSS = c.DefaultMSS
-	} else {
-		t.rec.defaultMSS = 536
-	}
 }
 
 // Accept makes a connection of a passive handshake at its third ACK: ESTABLISHED. The segment
 // that brought the ACK is then given to Input, which takes its data and FIN.
 func Accept(now Time, c *Config, h *Handshake) *TCB {
 	t := newTCB(now, c, h.ISS, h.TSOffset)
-	t.peerDefaults(c)
 	t.synTimeouts = h.Resent
 	t.rcv.irs, t.rcv.nxt, t.rcv.lastAck = h.IRS, h.IRS.Add(1), h.IRS.Add(1)
 	t.rcv.adv = t.rcv.nxt.Add(synWindow(&t.opt))
@@ -178,7 +169,7 @@ func Accept(now Time, c *Config, h *Handshake) *TCB {
 
 // negotiate applies the options of the peer's SYN beside our own.
 func (t *TCB) negotiate(peer *tcpseg.Options) {
-	mss := t.rec.defaultMSS
+	mss := t.snd.defaultMSS
 	if peer.MSS != 0 {
 		mss = int(peer.MSS)
 	}
