@@ -51,6 +51,7 @@ type Conn struct {
 	released bool
 	pins     int   // who use the TCB's memory without mu
 	err      error // why the connection ended, when the shell knows better than the TCB
+	soft     error // the last ICMP error, until the peer is heard again
 
 	serve      serveState
 	took       bool // the callback has consumed something
@@ -93,6 +94,9 @@ func (c *Conn) input(now tcb.Time, seg *tcpseg.Segment) tcb.Result {
 	c.mem.input, c.mem.slow = true, c.t.Readable() > 0
 	r := c.t.Input(c.at(now), seg)
 	c.mem.input = false
+	if r.Drop == tcb.DropNone {
+		c.soft = nil
+	}
 	return r
 }
 
@@ -343,9 +347,13 @@ func (c *Conn) end(err error) {
 	defer putScratch(sc)
 	c.lock()
 	defer c.unlock()
-	if c.dead {
-		return
+	if !c.dead {
+		c.abort(sc, err)
 	}
+}
+
+// abort is end with c.mu held, for a connection that is not dead.
+func (c *Conn) abort(sc *scratch, err error) {
 	c.err = err
 	c.news |= c.t.Abort(c.clock()) | tcb.EventReadable | tcb.EventClosed
 	c.respond(sc)
@@ -364,6 +372,9 @@ func tcpAddr(a ippkt.Addr, port uint16) *net.TCPAddr {
 // Info is the state of a connection at a moment.
 type Info struct {
 	Local, Remote netip.AddrPort
+	// SoftError is the last ICMP error about the connection, if the peer has not been heard since.
+	// It is for information: such errors end no connection (RFC 9293 §3.9.2.2).
+	SoftError error
 	tcb.Snapshot
 }
 
@@ -376,5 +387,6 @@ func (c *Conn) Info() Info {
 	c.lock()
 	defer c.unlock()
 	c.t.Snapshot(&i.Snapshot)
+	i.SoftError = c.soft
 	return i
 }

@@ -56,7 +56,7 @@ func (c *Conn) readErr() error {
 	if err != nil && err != io.EOF && c.err != nil {
 		return c.err
 	}
-	return err
+	return c.explain(err)
 }
 
 func (c *Conn) readError(err error) error {
@@ -187,7 +187,7 @@ func (c *Conn) writeEnded() error {
 	case err != nil && c.err != nil:
 		return c.err
 	}
-	return err
+	return c.explain(err)
 }
 
 // CloseWrite sends a FIN after what was written; reading goes on. A second call does nothing.

@@ -224,7 +224,7 @@ func (c *Conn) connect(ctx context.Context) error {
 		case c.err != nil:
 			return c.failDial(c.err)
 		case c.t.Err() != nil:
-			return c.failDial(c.t.Err())
+			return c.failDial(c.explain(c.t.Err()))
 		case c.dead:
 			return c.failDial(tcb.ErrReset)
 		case ctx.Err() != nil:

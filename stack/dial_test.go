@@ -284,6 +284,12 @@ func TestDialICMP(t *testing.T) {
 				if n := w.s.Stats().Counters["icmp-errors-for-a-connection"]; n != 1 {
 					t.Errorf("%d errors were believed, want 1", n)
 				}
+				var errno syscall.Errno
+				for _, conn := range w.s.Conns() {
+					if soft := conn.Info().SoftError; (soft == nil) != (c.typ == 100) || soft != nil && !errors.As(soft, &errno) {
+						t.Errorf("the soft error is %v", soft)
+					}
+				}
 				select {
 				case err := <-res:
 					if c.want == nil || !errors.Is(err, c.want) {
@@ -323,6 +329,9 @@ func TestICMPNeverEndsAConnection(t *testing.T) {
 		synctest.Wait()
 		if n := w.s.Stats().Counters["icmp-errors-for-a-connection"]; n != 8 {
 			t.Errorf("%d errors were believed, want 8", n)
+		}
+		if err := c.Info().SoftError; !errors.Is(err, syscall.EHOSTUNREACH) {
+			t.Errorf("the soft error is %v", err)
 		}
 		if _, err := c.Write([]byte("x")); err != nil {
 			t.Errorf("Write after ICMP errors: %v", err)
@@ -388,6 +397,40 @@ func TestDialReusesTimeWait(t *testing.T) {
 			roundTrip(t, c, "again")
 			c.Close()
 			time.Sleep(time.Second)
+		}
+	})
+}
+
+// What ICMP has said explains the time-out that follows, unless the peer was heard since.
+// req: MUST-47 SHLD-25 ST-SS14
+func TestSoftErrorExplainsTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire(t)
+		res := make(chan error, 1)
+		go func() { _, err := w.s.Dial("tcp", addrA4+":80"); res <- err }()
+		packet := w.answer()
+		h := header(false, 0)
+		h.Src = addr("10.90.0.200") // a router
+		w.send(ippkt.AppendICMP(nil, &h, &ippkt.ICMP{Type: 3, Code: 1, Body: packet[:28]}))
+		err := <-res
+		var ne net.Error
+		if !errors.Is(err, syscall.ETIMEDOUT) || !errors.Is(err, syscall.EHOSTUNREACH) || !errors.As(err, &ne) || !ne.Timeout() {
+			t.Errorf("Dial: %v, want ETIMEDOUT because of EHOSTUNREACH", err)
+		}
+		w.recv()
+
+		c, p := w.accepted(false, 4000)
+		c.Write([]byte("x"))
+		w.send(ippkt.AppendICMP(nil, &h, &ippkt.ICMP{Type: 3, Code: 1, Body: w.answer()[:28]}))
+		synctest.Wait()
+		if c.Info().SoftError == nil {
+			t.Error("there is no soft error")
+		}
+		p.ack = p.ack.Add(1)
+		p.send(tcpseg.ACK, "y")
+		synctest.Wait()
+		if err := c.Info().SoftError; err != nil {
+			t.Errorf("after the peer was heard the soft error is %v", err)
 		}
 	})
 }

@@ -19,7 +19,10 @@ func (c *Conn) opError(op string, err error) error {
 // sysError gives the errors of a TCB their errno.
 func sysError(op string, err error) error {
 	var no syscall.Errno
+	var soft *softError
 	switch {
+	case errors.As(err, &soft):
+		return err
 	case errors.Is(err, tcb.ErrReset):
 		no = syscall.ECONNRESET
 	case errors.Is(err, tcb.ErrRefused):

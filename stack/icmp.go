@@ -1,15 +1,12 @@
 package stack
 
 import (
-	"fmt"
 	"hash/maphash"
 	"sync"
-	"syscall"
 
 	"ustack/ippkt"
 	"ustack/stack/link"
 	"ustack/stack/tcb"
-	"ustack/tcpseg"
 )
 
 // Limits of what we send unasked, a second (spec §19). The budget of errors varies from second
@@ -153,73 +150,4 @@ func (q *queue) echo(p *ippkt.Packet, m *ippkt.ICMP, now tcb.Time) {
 		return
 	}
 	q.writePacket(build)
-}
-
-// notice acts on a received ICMP error (spec §7). It is believed only if it quotes a segment that
-// is in flight on a connection. A hard error ends a connection attempt; all others are counted
-// (RFC 5927: an established connection is never ended by ICMP).
-func (q *queue) notice(m *ippkt.ICMP) {
-	quote, r := ippkt.ParseQuote(m)
-	if r != ippkt.ReasonNone {
-		q.count.ip[r].Add(1)
-		return
-	}
-	if quote.Proto != ippkt.ProtoTCP || !q.s.addrs.isOwn(quote.Src) {
-		q.drop(countICMPNoFlow)
-		return
-	}
-	key := flowKey{local: quote.Src, remote: quote.Dst, lport: quote.SrcPort(), rport: quote.DstPort()}
-	c := q.s.table.conn(&key)
-	if c == nil {
-		q.drop(countICMPNoFlow)
-		return
-	}
-	c.lock()
-	var now tcb.Snapshot
-	c.t.Snapshot(&now)
-	c.unlock()
-	seq := tcpseg.Seq(quote.TCPSeq())
-	switch {
-	case !seq.In(now.Una, now.Nxt):
-		q.drop(countICMPStale)
-	default:
-		q.drop(countICMPNotice)
-		if err := hardError(m); err != nil && now.State == tcb.SynSent {
-			c.end(err)
-		}
-	}
-}
-
-// hardError returns what a message makes of a connection attempt, or nil if it is to go on.
-func hardError(m *ippkt.ICMP) error {
-	if m.Kind != ippkt.KindUnreachable {
-		return nil
-	}
-	var no syscall.Errno
-	switch {
-	case m.Version == 4 && (m.Code == ippkt.ICMP4CodeProtocol || m.Code == ippkt.ICMP4CodePort),
-		m.Version == 6 && m.Code == ippkt.ICMP6CodePort:
-		no = syscall.ECONNREFUSED
-	case m.Version == 6 && m.Code == 1: // administratively prohibited
-		no = syscall.EHOSTUNREACH
-	default:
-		return nil
-	}
-	return fmt.Errorf("ICMP type %d code %d: %w", m.Type, m.Code, no)
-}
-
-// conn returns the connection of a flow, if it is one.
-func (t *table) conn(key *flowKey) *Conn {
-	sh, hash := t.place(key)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	id, ok := sh.find(key, hash)
-	if !ok {
-		return nil
-	}
-	e := sh.entries.at(id)
-	if e.kind != kindConn {
-		return nil
-	}
-	return *sh.conns.at(e.ref)
 }

@@ -86,7 +86,7 @@ func (c *Conn) ranReadable(sc *scratch) {
 	again := c.serve == serveAgain || c.took && (c.t.Readable() > 0 || c.readErr() != nil)
 	if again && !c.closed && c.onReadable != nil {
 		c.serve = serveQueued
-		c.q.workers.push(sc, job{c: c})
+		c.q.workers.requeue(job{c: c})
 		return
 	}
 	c.serve = serveIdle
@@ -144,6 +144,15 @@ func (w *workers) push(sc *scratch, j job) {
 	if w.waking == 0 {
 		w.wake()
 	}
+}
+
+// requeue appends a job on behalf of a worker, who will look at the list next: nobody need be
+// woken. If it blocks in a job before this one, the rule for orphans applies.
+func (w *workers) requeue(j job) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.list.push(j)
+	w.orphan = true
 }
 
 // rouse wakes a worker if there is work and none is on its way; it reports whether it did. The

@@ -33,8 +33,9 @@ type entry struct {
 }
 
 const (
-	shardBits = 6
-	numShards = 1 << shardBits
+	shardBits  = 6
+	numShards  = 1 << shardBits
+	smallIndex = 64 // slots; an empty shard keeps an index no larger than this
 )
 
 // table finds the flow of a segment. It is cut into shards by the hash, each with its own lock.
@@ -136,7 +137,7 @@ func (s *shard) remove(id uint32) {
 	s.index[i] = 0
 	s.entries.give(id)
 	s.live--
-	if s.live == 0 {
+	if s.live == 0 && len(s.index) > smallIndex {
 		s.index = nil
 	}
 }

@@ -1,0 +1,113 @@
+package stack
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+
+	"ustack/ippkt"
+	"ustack/stack/tcb"
+	"ustack/tcpseg"
+)
+
+// notice acts on a received ICMP error (spec §7). It is believed only if it quotes a segment that
+// is in flight on a connection.
+func (q *queue) notice(m *ippkt.ICMP) {
+	quote, r := ippkt.ParseQuote(m)
+	if r != ippkt.ReasonNone {
+		q.count.ip[r].Add(1)
+		return
+	}
+	if quote.Proto != ippkt.ProtoTCP || !q.s.addrs.isOwn(quote.Src) {
+		q.drop(countICMPNoFlow)
+		return
+	}
+	key := flowKey{local: quote.Src, remote: quote.Dst, lport: quote.SrcPort(), rport: quote.DstPort()}
+	c := q.s.table.conn(&key)
+	if c == nil {
+		q.drop(countICMPNoFlow)
+		return
+	}
+	if c.notice(q.sc, m, tcpseg.Seq(quote.TCPSeq())) {
+		q.drop(countICMPNotice)
+	} else {
+		q.drop(countICMPStale)
+	}
+}
+
+// notice takes an ICMP error about the segment that begins at seq; false: none such is in flight.
+// A hard error ends a connection attempt. Everything else is remembered for the user (MUST-47),
+// because a forged message must not end a connection that works (RFC 5927 §5.2).
+func (c *Conn) notice(sc *scratch, m *ippkt.ICMP, seq tcpseg.Seq) bool {
+	c.lock()
+	defer c.unlock()
+	var now tcb.Snapshot
+	c.t.Snapshot(&now)
+	if c.dead || !seq.In(now.Una, now.Nxt) {
+		return false
+	}
+	err, hard := icmpError(m)
+	if hard && !c.opened && (now.State == tcb.SynSent || now.State == tcb.SynReceived) {
+		c.abort(sc, err)
+	} else if err != nil {
+		c.soft = err
+	}
+	return true
+}
+
+// icmpError gives a message its errno; nil for those that say nothing about the connection. Hard
+// means that trying on is pointless.
+func icmpError(m *ippkt.ICMP) (err error, hard bool) {
+	no := syscall.EHOSTUNREACH
+	switch m.Kind {
+	case ippkt.KindUnreachable:
+		switch v := m.Version; {
+		case m.Code == 0:
+			no = syscall.ENETUNREACH
+		case v == 4 && (m.Code == ippkt.ICMP4CodeProtocol || m.Code == ippkt.ICMP4CodePort),
+			v == 6 && m.Code == ippkt.ICMP6CodePort:
+			no, hard = syscall.ECONNREFUSED, true
+		case v == 6 && m.Code == icmp6Prohibited:
+			hard = true
+		}
+	case ippkt.KindTimeExceeded:
+	case ippkt.KindParamProblem:
+		no = syscall.EPROTO
+	default:
+		return nil, false
+	}
+	return fmt.Errorf("ICMP type %d code %d: %w", m.Type, m.Code, no), hard
+}
+
+const icmp6Prohibited = 1 // code of Unreachable: administratively prohibited
+
+// softError is a connection that timed out after the network had said why it might.
+type softError struct{ icmp error }
+
+func (e *softError) Error() string   { return "connection timed out (" + e.icmp.Error() + ")" }
+func (e *softError) Timeout() bool   { return true }
+func (e *softError) Unwrap() []error { return []error{syscall.ETIMEDOUT, e.icmp} }
+
+// explain adds to a time-out what ICMP has said (spec §7).
+func (c *Conn) explain(err error) error {
+	if c.soft != nil && errors.Is(err, tcb.ErrTimeout) {
+		return &softError{c.soft}
+	}
+	return err
+}
+
+// conn returns the connection of a flow, if it is one.
+func (t *table) conn(key *flowKey) *Conn {
+	sh, hash := t.place(key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	id, ok := sh.find(key, hash)
+	if !ok {
+		return nil
+	}
+	e := sh.entries.at(id)
+	if e.kind != kindConn {
+		return nil
+	}
+	return *sh.conns.at(e.ref)
+}
