@@ -103,7 +103,7 @@ func verify(packet []byte) bool {
 		if !ip.IsValid(len(packet)) {
 			return false
 		}
-		proto, body = ip.TransportProtocol(), packet[header.IPv6MinimumSize:][:ip.PayloadLength()]
+		proto, body = tcpip.TransportProtocolNumber(ip.NextHeader()), packet[header.IPv6MinimumSize:][:ip.PayloadLength()]
 	}
 	switch proto {
 	case header.TCPProtocolNumber:
