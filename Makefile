@@ -58,7 +58,13 @@ fmt: ## gofmt every file
 	gofmt -w .
 
 .PHONY: bench
-bench: ## the benchmarks of every package
+bench: build ## ustack beside the raw device, the kernel and gVisor: fifteen minutes, QUICK=1 five (root)
+	@scripts/setup bench
+	cd scripts/bench && CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -o ../../bin/ustack-bench .
+	$(SUDO) $(if $(QUICK),QUICK=$(QUICK)) bin/ustack-bench $(ARGS)
+
+.PHONY: microbench
+microbench: ## the benchmarks of every package
 	@scripts/setup go
 	$(GO) test -run '^$$' -bench . -benchmem $(ARGS) ./...
 
