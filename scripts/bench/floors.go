@@ -60,10 +60,10 @@ func floors() []floor {
 
 // verdict is a floor with what was measured.
 type verdict struct {
-	What     string  `json:"what"`
-	Floor    string  `json:"floor"`
-	Value    float64 `json:"value"`
-	Unit     string  `json:"unit"`
+	What  string  `json:"what"`
+	Floor string  `json:"floor"`
+	Value float64 `json:"value"`
+	Unit  string  `json:"unit"`
 	// CPU is the ratio by processor time of server and client together, 0: there is none.
 	CPU      float64 `json:"cpu,omitempty"`
 	Measured bool    `json:"measured"`

@@ -49,6 +49,10 @@ type growth struct {
 	peer  *peer
 }
 
+var growKinds = map[string]func(*growth, *meter) error{
+	"requests": growRequests, "segments": growSegments, "timewait": growTimeWait, "halfopen": growHalfOpen,
+}
+
 // grow runs one measurement and prints its figures: `bench grow -kind K -n N`.
 func grow(args []string) error {
 	flags := flag.NewFlagSet("grow", flag.ContinueOnError)
@@ -59,10 +63,7 @@ func grow(args []string) error {
 		return err
 	}
 	runtime.GOMAXPROCS(1) // as `ustack serve` does with one queue
-	kinds := map[string]func(*growth, *meter) error{
-		"requests": growRequests, "segments": growSegments, "timewait": growTimeWait, "halfopen": growHalfOpen,
-	}
-	run := kinds[*kind]
+	run := growKinds[*kind]
 	if run == nil || *n < 1 {
 		return fmt.Errorf("grow: unknown kind %q, or no connections", *kind)
 	}

@@ -1,4 +1,4 @@
-// Command rename gives the module another path: in go.mod, in every import, and in the code blocks of
+// Command rename gives the module another path: in go.mod and those of nested modules, in every import, and in the code blocks of
 // the documents. It is what `make rename MODULE=…` runs.
 //
 //	go run ./scripts/rename example.com/you/ustack
@@ -73,6 +73,10 @@ func rewriteTree(dir, from, to string) error {
 			return nil
 		}
 		switch filepath.Ext(path) {
+		case ".mod": // of a nested module, which requires and replaces ours; go.mod itself is edited last
+			if filepath.Dir(path) != filepath.Clean(dir) {
+				return rewriteFile(path, func(src []byte) ([]byte, error) { return rewriteMod(src, from, to), nil })
+			}
 		case ".go":
 			return rewriteFile(path, func(src []byte) ([]byte, error) { return rewriteGo(path, src, from, to) })
 		case ".md":
@@ -128,6 +132,12 @@ func rewriteGo(name string, src []byte, from, to string) ([]byte, error) {
 		return src, nil
 	}
 	return format.Source(append(out, src[last:]...))
+}
+
+// rewriteMod changes the path of the module, and of what lies below it, in another module's go.mod.
+func rewriteMod(src []byte, from, to string) []byte {
+	path := regexp.MustCompile(`(?m)(^|\s)` + regexp.QuoteMeta(from) + `([/\s])`)
+	return path.ReplaceAll(src, []byte("${1}"+to+"${2}"))
 }
 
 // rewriteDoc changes the import lines in the code blocks of a document.
