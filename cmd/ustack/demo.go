@@ -149,9 +149,10 @@ func newVenue(kind ground.Kind, pcap string, c *console) (*venue, error) {
 	} else if err := ground.LoopbackUp(); err != nil {
 		return nil, err
 	}
-	if v.server, err = start(p, c, open); err != nil {
+	if v.server, err = prepare(p, c, open); err != nil {
 		return nil, err
 	}
+	v.start()
 	if kind != ground.Memory {
 		v.base = v.urls()[0]
 		v.ends = fmt.Sprintf("the kernel's TCP at %v, ustack's at %v; device %s", p.device.HostAddr.Addr(), p.addrs[0].Addr(), p.device.Name)

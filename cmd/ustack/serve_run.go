@@ -27,7 +27,7 @@ func serve(p *plan, c *console) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)
-	s, err := start(p, c, openNode)
+	s, err := prepare(p, c, openNode)
 	if err != nil {
 		return err
 	}
@@ -38,6 +38,7 @@ func serve(p *plan, c *console) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("giving up root: %w", err), s.shutdown(context.Background()))
 	}
+	s.start()
 	s.introduce()
 	ctx, stop := context.WithCancelCause(context.Background())
 	go func() {
@@ -58,14 +59,16 @@ type server struct {
 	plan    *plan
 	console *console
 	node    *node
+	open    []net.Listener // one for each of the plan's
 	https   []*httpserver.Server
 	log     *accessLog
 	serving sync.WaitGroup
 	broken  chan error // the first failure while serving
 }
 
-// start opens everything and serves. open makes the node: on a device, or on something else.
-func start(p *plan, c *console, open func(*nodePlan, *console) (*node, error)) (*server, error) {
+// prepare opens everything that a server needs; nothing is served before start. open makes the node: on
+// a device, or on something else.
+func prepare(p *plan, c *console, open func(*nodePlan, *console) (*node, error)) (*server, error) {
 	handler, err := site.Handler(site.Config{Root: p.root, Builtin: p.builtin, Engine: p.engine})
 	if err != nil {
 		return nil, err
@@ -77,38 +80,25 @@ func start(p *plan, c *console, open func(*nodePlan, *console) (*node, error)) (
 	if s.node, err = open(p.nodePlan, c); err != nil {
 		return nil, errors.Join(err, s.closeLog())
 	}
-	listeners, err := s.listen()
-	if err != nil {
-		return nil, errors.Join(err, s.node.Close(), s.closeLog())
-	}
-	for i, ln := range listeners {
-		s.serve(ln, handler, &p.listeners[i])
+	for _, l := range p.listeners {
+		if err := s.listen(&l, handler); err != nil {
+			return nil, errors.Join(err, s.shutdown(context.Background()))
+		}
 	}
 	return s, nil
 }
 
-func (s *server) listen() ([]net.Listener, error) {
-	var opened []net.Listener
-	for _, l := range s.plan.listeners {
-		ln, err := s.node.listen("tcp", l.address, &l.tcp)
-		if errors.Is(err, syscall.EADDRINUSE) {
-			err = &hintError{err, fmt.Sprintf("port %d is in use already: choose another with --listen :PORT", l.port)}
-		}
-		if err != nil {
-			for _, o := range opened {
-				o.Close()
-			}
-			return nil, err
-		}
-		opened = append(opened, ln)
+// listen opens a listener and makes the web server for it.
+func (s *server) listen(l *listener, handler http.Handler) error {
+	ln, err := s.node.listen("tcp", l.address, &l.tcp)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return &hintError{err, fmt.Sprintf("port %d is in use already: choose another with --listen :PORT", l.port)}
 	}
-	return opened, nil
-}
-
-func (s *server) serve(ln net.Listener, handler http.Handler, l *listener) {
+	if err != nil {
+		return err
+	}
 	h := &httpserver.Server{
 		Handler:     handler,
-		ConnContext: site.ConnContext,
 		IdleTimeout: l.idleTimeout,
 		MaxRequests: l.maxRequests,
 		CloseMode:   l.closeMode,
@@ -117,14 +107,21 @@ func (s *server) serve(ln net.Listener, handler http.Handler, l *listener) {
 	if s.log != nil {
 		h.AccessLog = s.log.add
 	}
-	s.https = append(s.https, h)
-	s.serving.Go(func() {
-		err := h.Serve(ln)
-		// A listener that was closed under the server went with its device: the node tells why.
-		if !errors.Is(err, httpserver.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
-			s.fail(fmt.Errorf("serve %s: %w", l.address, err))
-		}
-	})
+	s.open, s.https = append(s.open, ln), append(s.https, h)
+	return nil
+}
+
+// start serves.
+func (s *server) start() {
+	for i, ln := range s.open {
+		s.serving.Go(func() {
+			err := s.https[i].Serve(ln)
+			// A listener that was closed under the server went with its device: the node tells why.
+			if !errors.Is(err, httpserver.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+				s.fail(fmt.Errorf("serve %s: %w", s.plan.listeners[i].address, err))
+			}
+		})
+	}
 }
 
 func (s *server) fail(err error) {

@@ -84,10 +84,11 @@ func memoryServer(t *testing.T, args ...string) (*server, *http.Client, *stack.S
 		t.Fatal(err)
 	}
 	near, far := link.Pair(link.PairConfig{})
-	s, err := start(p, quiet(), func(p *nodePlan, c *console) (*node, error) { return newNode(near, p, c) })
+	s, err := prepare(p, quiet(), func(p *nodePlan, c *console) (*node, error) { return newNode(near, p, c) })
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.start()
 	client, err := stack.New(stack.Config{Links: []link.Link{far}, Addrs: []netip.Prefix{p.device.HostAddr, p.device.HostAddr6}})
 	if err != nil {
 		t.Fatal(err)
@@ -200,10 +201,11 @@ func TestServerDeviceFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := start(p, quiet(), func(p *nodePlan, c *console) (*node, error) { return newNode(l, p, c) })
+	s, err := prepare(p, quiet(), func(p *nodePlan, c *console) (*node, error) { return newNode(l, p, c) })
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.start()
 	l.fail()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
@@ -212,7 +214,7 @@ func TestServerDeviceFails(t *testing.T) {
 	}
 }
 
-func TestStartRefuses(t *testing.T) {
+func TestPrepareRefuses(t *testing.T) {
 	near, _ := link.Pair(link.PairConfig{})
 	open := func(p *nodePlan, c *console) (*node, error) { return newNode(near, p, c) }
 	for args, want := range map[string]string{
@@ -228,7 +230,7 @@ func TestStartRefuses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := start(p, quiet(), open); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := prepare(p, quiet(), open); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", args, err, want)
 		}
 	}
