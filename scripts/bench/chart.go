@@ -22,7 +22,7 @@ const (
 // colors by engine: grey for limits, blue for the kernel, sand for gVisor, green for us.
 var colors = map[string]string{
 	rawOn: "#9aa0a6", rawOff: "#c4c7c9", netHTTP: "#7a9ccc", fastHTTP: "#4a76b8",
-	gvPlain: "#e3cf9f", gvVirtio: "#cda84f", ownOff: "#8cc79b", ownOn: "#2e8b57",
+	gvPlain: "#e3cf9f", gvVirtio: "#cda84f", ownOff: "#8cc79b", ownOn: "#2e8b57", ownOther: "#b0559a",
 }
 
 // chart draws the medians.

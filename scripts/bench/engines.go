@@ -18,7 +18,7 @@ import (
 type engine struct {
 	Name string `json:"name"`
 	What string `json:"what"` // one line for the legend
-	// command makes the server's arguments; the first is "self" for this program or "ustack".
+	// command makes the server's arguments; the first is a key of tools.programs.
 	command []string
 	// slow: every packet is of wire size, so bulk transfers are cut short.
 	slow bool
@@ -37,6 +37,7 @@ const (
 	gvVirtio = "gvisor-virtio"
 	ownOff   = "ustack-off"
 	ownOn    = "ustack-on"
+	ownOther = "ustack-other"
 )
 
 // engines lists everybody in the order they are measured in each round. Nothing is pinned to a
@@ -50,11 +51,27 @@ func engines() []engine {
 		{Name: rawOff, raw: true, slow: true, What: "the same, every packet at most one MTU", command: []string{"self", "server", "raw-wire"}},
 		{Name: netHTTP, veth: true, What: "kernel TCP over veth, net/http", command: []string{"self", "server", "net/http"}},
 		{Name: fastHTTP, veth: true, What: "kernel TCP over veth, fasthttp", command: []string{"self", "server", "fasthttp"}},
-		{Name: gvPlain, slow: true, What: "gVisor netstack, net/http's likes, plain TUN", command: []string{"ustack", "serve", "--engine", "gvisor", "--offload", "off", "--procs", procs}},
-		{Name: gvVirtio, What: "gVisor netstack with a virtio link endpoint", command: []string{"ustack", "serve", "--engine", "gvisor", "--offload", "on", "--procs", procs}},
-		{Name: ownOff, slow: true, What: "ustack --offload off", command: []string{"ustack", "serve", "--offload", "off"}},
-		{Name: ownOn, What: "ustack --offload on", command: []string{"ustack", "serve", "--offload", "on"}},
+		{Name: gvPlain, slow: true, What: "gVisor netstack over a plain TUN, as it ships", command: []string{"ustack", "serve", "--engine", "gvisor", "--offload", "off", "--procs", procs}},
+		{Name: gvVirtio, What: "gVisor netstack with a virtio link endpoint: the best a gVisor user could write", command: []string{"ustack", "serve", "--engine", "gvisor", "--offload", "on", "--procs", procs}},
+		{Name: ownOff, slow: true, What: "ustack, every packet at most one MTU, checksums our own", command: []string{"ustack", "serve", "--offload", "off"}},
+		{Name: ownOn, What: "ustack, super-segments through the device", command: []string{"ustack", "serve", "--offload", "on"}},
 	}
+}
+
+// variants gives the command what -other and -flags say.
+func (c *config) variants(list []engine) []engine {
+	extra := strings.Fields(c.flags)
+	if c.other != "" {
+		return append(list, engine{Name: ownOther, What: strings.Join(append([]string{c.other, "--offload on"}, extra...), " "),
+			command: append([]string{"other", "serve", "--offload", "on"}, extra...)})
+	}
+	for i := range list {
+		if e := &list[i]; e.Name == ownOn || e.Name == ownOff {
+			e.command = append(e.command, extra...)
+			e.What = strings.Join(append([]string{e.What}, extra...), " ")
+		}
+	}
+	return list
 }
 
 // running is an engine at work.
@@ -75,11 +92,7 @@ func (e engine) start(ctx context.Context, tools *tools) (*running, error) {
 	if err := r.ground(); err != nil {
 		return nil, err
 	}
-	path := tools.ustack
-	if e.command[0] == "self" {
-		path = tools.self
-	}
-	r.cmd = exec.Command(path, e.command[1:]...)
+	r.cmd = exec.Command(tools.programs[e.command[0]], e.command[1:]...)
 	r.cmd.Stdout, r.cmd.Stderr = &r.log, &r.log
 	if err := r.server.do(r.cmd.Start); err != nil {
 		r.leave()

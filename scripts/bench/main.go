@@ -1,6 +1,18 @@
 // Command bench puts ustack beside its rivals: the raw device, the kernel's TCP with net/http and with
-// fasthttp, and gVisor. Every engine serves in network namespaces of its own, to the same clients:
-// curl, wrk, ab, and an open-loop client of ours. Run it as root: `make bench`.
+// fasthttp, and gVisor. Run it as root: `make bench`, or `QUICK=1 make bench`.
+//
+// Every engine is a process in network namespaces of its own, with the same addresses and the same
+// clients: curl, wrk, ab, and an open-loop client of ours. All are started at the beginning of a round;
+// those that have nothing to do sleep. In a round each workload goes through all engines before
+// the next workload begins, and the order of the engines turns from round to round. The table shows medians
+// over the rounds, and ratios as the median of the ratios within each round. Processes are pinned
+// to nothing; GOMAXPROCS is what each engine takes by itself (see engines).
+//
+// The raw device is a loop that reads and writes the TUN and fakes as much TCP as the clients
+// notice: what no stack on that device can beat.
+//
+// Memory and growth are measured on the in-memory link, in a process for each size, with a peer that
+// needs twelve octets for a connection.
 package main
 
 import (
@@ -67,6 +79,8 @@ func server(ctx context.Context, args []string) error {
 // config is what the flags say.
 type config struct {
 	ustack    string
+	other     string
+	flags     string
 	out       string
 	quick     bool
 	rounds    int
@@ -80,6 +94,8 @@ func bench(ctx context.Context, args []string) error {
 	var c config
 	flags := flag.NewFlagSet("bench", flag.ExitOnError)
 	flags.StringVar(&c.ustack, "ustack", "bin/ustack", "the command to measure")
+	flags.StringVar(&c.other, "other", "", "another build of the command to measure beside it, as engine "+ownOther)
+	flags.StringVar(&c.flags, "flags", "", "more flags for ustack serve, such as '--queues 2 --procs 2'; with -other only for that one")
 	flags.StringVar(&c.out, "out", "bin/bench", "directory for results.json, chart.svg and table.txt")
 	flags.BoolVar(&c.quick, "quick", os.Getenv("QUICK") != "" && os.Getenv("QUICK") != "0", "five minutes instead of fifteen (QUICK=1)")
 	flags.IntVar(&c.rounds, "rounds", 0, "rounds [5, quick: 3]")
@@ -132,7 +148,7 @@ func measure(ctx context.Context, c *config) error {
 	if err != nil {
 		return err
 	}
-	t, err := newTools(ctx, dir, c.ustack)
+	t, err := newTools(dir, c)
 	if err != nil {
 		return err
 	}

@@ -116,6 +116,10 @@ func (res *result) figures(w io.Writer) {
 	if len(res.Rounds) == 0 {
 		return
 	}
+	fmt.Fprintln(w)
+	for _, e := range res.Engines {
+		fmt.Fprintf(w, "  %-16s %s\n", e.Name, e.What)
+	}
 	fmt.Fprintf(w, "\nMedians (spread: the farthest round of ustack-on from its median):\n\n")
 	res.grid(w, "", func(l *workload) string { return l.Name + ", " + l.Unit })
 	if res.OpenLoopRate > 0 {

@@ -27,7 +27,7 @@ func (r round) put(workload, engine string, v float64) {
 // so that whatever slows the machine for a while hits all of them alike.
 func runRounds(ctx context.Context, c *config, s *session, res *result, p *progress) error {
 	var list []engine
-	for _, e := range engines() {
+	for _, e := range c.variants(engines()) {
 		if matches(e.Name, c.engines) {
 			list = append(list, e)
 		}

@@ -15,10 +15,11 @@ import (
 
 // tools are the programs and files that the workloads need.
 type tools struct {
-	self, ustack string
-	pipeline     string // Lua script of wrk
-	upload       string // file of uploadSize octets
-	uploadWire   string // file of uploadSize / slowShare octets
+	self       string
+	programs   map[string]string // of the engines
+	pipeline   string            // Lua script of wrk
+	upload     string            // file of uploadSize octets
+	uploadWire string            // file of uploadSize / slowShare octets
 }
 
 // Sizes of bulk transfers in octets; engines whose packets have wire size carry a part.
@@ -38,12 +39,12 @@ end
 request = function() return request_burst end
 `
 
-func newTools(ctx context.Context, dir, ustack string) (*tools, error) {
+func newTools(dir string, c *config) (*tools, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	t := &tools{self: self, ustack: ustack, pipeline: filepath.Join(dir, "pipeline.lua"),
+	t := &tools{self: self, programs: map[string]string{"self": self, "ustack": c.ustack, "other": c.other}, pipeline: filepath.Join(dir, "pipeline.lua"),
 		upload: filepath.Join(dir, "upload"), uploadWire: filepath.Join(dir, "upload-wire")}
 	for name, size := range map[string]int64{t.upload: uploadSize, t.uploadWire: uploadSize / slowShare} {
 		if err := os.WriteFile(name, nil, 0o644); err != nil {
@@ -107,7 +108,7 @@ const (
 // workloads lists what every engine is put through in each round. wrk 16 and what is held against it
 // follow each other.
 func workloads() []workload {
-	sleepers := []string{netHTTP, fastHTTP, gvVirtio, ownOff, ownOn}
+	sleepers := []string{netHTTP, fastHTTP, gvVirtio, ownOff, ownOn, ownOther}
 	return []workload{
 		{Name: download, Unit: "Gbit/s", What: "curl, 1.5 GB (wire-sized engines: 150 MB)", bulk: downloadSize, run: runDownload},
 		{Name: upload, Unit: "Gbit/s", What: "curl -T, 1 GB (wire-sized engines: 100 MB)", bulk: uploadSize, run: runUpload},
