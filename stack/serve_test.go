@@ -512,6 +512,7 @@ func goroutines() int {
 // Idle connections own no goroutine, and beyond eight no worker stays.
 func TestIdleIsFree(t *testing.T) {
 	inBubble(t, func(t *testing.T, h *hosts) {
+		synctest.Wait()
 		before := goroutines()
 		release := make(chan struct{})
 		address := h.onData(t, func(c *Conn) {
