@@ -153,6 +153,7 @@ func (c *Conn) flush() {
 		c.tcb.Snapshot(&c.snap)
 		c.watch.sent(s.now, o, &c.snap)
 		c.checkReset(o)
+		c.checkPush(o)
 		if sent > maxBurst || s.broken != nil {
 			c.fail("no busy loop", "%d segments in one flush", sent)
 			return
@@ -162,8 +163,30 @@ func (c *Conn) flush() {
 	c.tcb.Snapshot(&c.snap)
 	c.watch.settled(s.now, &c.snap, c.out.Held, c.tcb.Deadline())
 	c.checkACKEvery()
+	c.checkRoom()
 	c.setTimer()
 	c.leave()
+}
+
+// checkPush: the last octet of the send queue goes out with PSH (MUST-61).
+func (c *Conn) checkPush(o *tcb.Out) {
+	n := o.PayloadLen()
+	if n > 0 && o.Seq.Add(n) == c.watch.iss.Add(1+int(c.app.written)) && !o.Flags.Has(tcpseg.PSH) {
+		c.fail("the last of the queue is pushed", "%v, %d octets", o.Header, n)
+	}
+}
+
+// checkRoom: no more is taken in or promised than the receive buffer holds, but for the
+// rounding of the window scale (U-19).
+func (c *Conn) checkRoom() {
+	s := &c.snap
+	buffer := c.end.RcvBuf
+	if buffer == 0 || c.app.Fiddle || s.State < tcb.Established || s.State > tcb.FinWait2 {
+		return
+	}
+	if taken := s.RcvAdv.Sub(s.RcvNxt) + s.RcvQueued; taken >= buffer+64<<10 {
+		c.fail("the receive buffer bounds what is promised", "%d octets of %d", taken, buffer)
+	}
 }
 
 // checkACKEvery: an ACK is due with the second full-sized segment, or as the switch has it (SHLD-19).

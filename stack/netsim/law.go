@@ -250,6 +250,9 @@ func (w *watch) sentOptions(o *tcb.Out, s *tcb.Snapshot) {
 		if !b.Left.Less(b.Right) || w.arrived.Less(b.Right) {
 			w.fail("a SACK block tells of data that came", "%v, came up to %d", o.Header, w.arrived)
 		}
+		if b.Left == o.Ack {
+			w.fail("what is in order is acknowledged, not SACKed", "%v", o.Header)
+		}
 	}
 }
 
