@@ -79,7 +79,7 @@ func churn(t *testing.T, seed uint64) {
 	for i := range 16 {
 		clients.Go(func() {
 			rnd := rand.New(rand.NewPCG(seed, uint64(i)))
-			for range 25 {
+			for range less(25) {
 				to := events
 				if rnd.IntN(2) == 0 {
 					to = addrB4 + ":80"

@@ -7,6 +7,14 @@ import (
 	"ustack/stack/link"
 )
 
+// less is how much of n a test does: the race detector makes all slow, and looks for other things.
+func less(n int) int {
+	if raceEnabled {
+		return n/5 + 1
+	}
+	return n
+}
+
 // Addresses of the two hosts of most tests.
 const (
 	addrA4, addrB4 = "10.90.0.1", "10.90.0.2"

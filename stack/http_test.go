@@ -36,7 +36,7 @@ func testNetHTTP(t *testing.T, pc link.PairConfig, host string) {
 		io.Copy(sum, r.Body)
 		fmt.Fprintf(w, "%x", sum.Sum(nil))
 	})
-	big := bytes.Repeat([]byte("ustack! "), 1<<17)
+	big := bytes.Repeat([]byte("ustack! "), less(1<<17))
 	mux.HandleFunc("GET /big", func(w http.ResponseWriter, r *http.Request) {
 		http.ServeContent(w, r, "big", time.Time{}, bytes.NewReader(big))
 	})

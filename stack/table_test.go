@@ -26,7 +26,7 @@ func TestTableModel(t *testing.T) {
 	var sh shard
 	model := map[flowKey]uint32{}
 	hash := func(k *flowKey) uint32 { return uint32(k.lport) % 499 * 0x10001 }
-	for step := range 100_000 {
+	for step := range less(100_000) {
 		k := flowKey{lport: uint16(rnd.IntN(2000)), rport: uint16(rnd.IntN(2))}
 		id, ok := sh.find(&k, hash(&k))
 		want, there := model[k]
