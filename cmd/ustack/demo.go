@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -62,7 +63,7 @@ func demo(ctx context.Context, pcap string, c *console) error {
 	c.say("ustack demo: curl talks HTTP to a TCP/IP stack that lives in one process.\n")
 	c.say("  ground   %v", g.Kind)
 	for _, why := range g.Why {
-		c.say("           (%s)", why)
+		c.say("           %s", strings.ReplaceAll(why, "\n", "\n           "))
 	}
 	if g.Kind == ground.Memory {
 		return tour(ctx, g.Kind, pcap, c)

@@ -7,11 +7,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
 	"syscall"
 	"time"
+
+	"ustack/stack/link/tun"
 
 	"golang.org/x/sys/unix"
 )
@@ -40,14 +43,13 @@ func (k Kind) String() string { return kindNames[k] }
 // Ground is where to run, and why not on something better.
 type Ground struct {
 	Kind Kind
-	// Why has a line for each better ground: what is missing, and what to do about it.
+	// Why tells of each better ground what is missing, and in lines of its own what to do about it.
 	Why []string
 }
 
 const (
 	probeEnv  = "USTACK_GROUND_PROBE" // set: try the ground, say what is wrong, exit
 	groundEnv = "USTACK_GROUND"       // set: the process runs on the ground of that number
-	tunPath   = "/dev/net/tun"
 	// probeTime bounds one try.
 	probeTime = 5 * time.Second
 )
@@ -148,43 +150,19 @@ func (g Ground) Command(ctx context.Context, args ...string) (*exec.Cmd, error) 
 	return cmd, nil
 }
 
-// probe makes a TUN interface and takes it away again.
+// probe makes a device with addresses and takes it away again.
 func probe() error {
-	fd, err := unix.Open(tunPath, unix.O_RDWR|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return TUNError(err)
+	dev, err := tun.Open(tun.Config{
+		Name:     "probe0",
+		HostAddr: netip.MustParsePrefix("192.0.2.1/24"),
+	})
+	if explained := (*tun.Error)(nil); errors.As(err, &explained) && explained.Hint != "" {
+		return fmt.Errorf("%w\n%s", err, explained.Hint)
 	}
-	defer unix.Close(fd)
-	req, err := unix.NewIfreq("probe%d")
 	if err != nil {
 		return err
 	}
-	req.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI)
-	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, req); err != nil {
-		return fmt.Errorf("no TUN interface can be made here: %w", err)
-	}
-	return nil
-}
-
-// TUNError explains why /dev/net/tun could not be opened, and what helps.
-func TUNError(err error) error {
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return fmt.Errorf("%s is missing: `sudo modprobe tun` makes it; a container needs `--device %s`", tunPath, tunPath)
-	case errors.Is(err, syscall.ENODEV), errors.Is(err, syscall.ENXIO):
-		return fmt.Errorf("%s is there but the kernel has no TUN driver: `sudo modprobe tun`", tunPath)
-	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("%s is closed to this user%s: `sudo chmod 0666 %s` opens it (what it gives is still guarded by CAP_NET_ADMIN; Debian ships it open), or run as root", tunPath, tunMode(), tunPath)
-	}
-	return fmt.Errorf("open %s: %w", tunPath, err)
-}
-
-func tunMode() string {
-	info, err := os.Stat(tunPath)
-	if err != nil {
-		return ""
-	}
-	return fmt.Sprintf(" (mode %04o)", info.Mode().Perm())
+	return dev.Close()
 }
 
 // LoopbackUp brings up the loopback interface of a fresh network namespace.
