@@ -10,6 +10,8 @@ import (
 	"net/textproto"
 	"os"
 	"os/signal"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -71,11 +73,27 @@ func newGetCommand() *cobra.Command {
 	f.StringVar(&o.engine, "engine", "kernel", "whose TCP: "+strings.Join(engine.Names(), ", "))
 	open := addEngineFlags(f)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		args = o.takeDepth(args)
 		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
 		return o.run(ctx, open, args, cmd.OutOrStdout())
 	}
 	return cmd
+}
+
+// takeDepth finds the depth in `--pipeline 8 URL`: to the flag parser a value that may be missing
+// must follow an equals sign, so it takes 8 for an argument.
+func (o *getOptions) takeDepth(args []string) []string {
+	isDepth := func(s string) bool { return strings.Trim(s, "0123456789") == "" }
+	i := slices.IndexFunc(args, isDepth)
+	if i < 0 || strconv.Itoa(o.pipeline) != defaultPipeline || len(args) == 1 {
+		return args
+	}
+	if n, err := strconv.Atoi(args[i]); err == nil {
+		o.pipeline = n
+		return slices.Delete(args, i, i+1)
+	}
+	return args
 }
 
 func (o *getOptions) run(ctx context.Context, open engine.Opener, urls []string, stdout io.Writer) (err error) {

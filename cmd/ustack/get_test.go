@@ -109,6 +109,30 @@ func TestGetVerify(t *testing.T) {
 	}
 }
 
+func TestGetPipelineDepth(t *testing.T) {
+	var o getOptions
+	for _, tt := range []struct {
+		flag int
+		args []string
+		want string
+	}{
+		{16, []string{"8", "http://a/"}, "8 [http://a/]"},
+		{16, []string{"http://a/", "8", "http://b/"}, "8 [http://a/ http://b/]"},
+		{16, []string{"http://a/"}, "16 [http://a/]"},
+		{16, []string{"8"}, "16 [8]"},
+		{4, []string{"8", "http://a/"}, "4 [8 http://a/]"},
+	} {
+		o.pipeline = tt.flag
+		if args := o.takeDepth(tt.args); fmt.Sprint(o.pipeline, args) != tt.want {
+			t.Errorf("%v: %d %v, want %s", tt, o.pipeline, args, tt.want)
+		}
+	}
+	base := getSite(t)
+	if code, out, stderr := get(t, "--pipeline", "8", "-n", "3", base+"/_/hello"); code != 0 || !strings.Contains(out, "3 requests, 0 failed") {
+		t.Errorf("exit code %d: %s%s", code, out, stderr)
+	}
+}
+
 func TestGetExitCodes(t *testing.T) {
 	base := getSite(t)
 	tests := []struct {
