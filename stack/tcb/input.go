@@ -68,7 +68,7 @@ func (t *TCB) takeSynAck(now Time, seg *tcpseg.Segment) {
 	var d delivery
 	t.runs.ack(seg.Ack, &d)
 	t.snd.una = seg.Ack
-	if sample := d.rtt(now); sample != 0 {
+	if sample := t.measure(now, &d, seg); sample != 0 {
 		t.rtt.sample(sample, 1)
 	}
 	t.timers[rexmit] = 0
@@ -244,7 +244,7 @@ func (t *TCB) takeACK(now Time, seg *tcpseg.Segment) {
 		t.dupAck()
 	}
 	if before > 0 {
-		t.onAck(now, acked, before, d)
+		t.onAck(now, acked, before, d.octets, t.measure(now, &d, seg))
 	}
 	if shut && t.snd.wnd > 0 {
 		t.windowReopened(now)

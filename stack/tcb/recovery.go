@@ -36,10 +36,9 @@ func (t *TCB) pipe() int {
 
 func (t *TCB) inFlight() int { return t.snd.nxt.Sub(t.snd.una) }
 
-// onAck follows an acceptable ACK that delivered d and left the connection with una advanced by
-// acked octets.
-func (t *TCB) onAck(now Time, acked int, before int, d delivery) {
-	sample := d.rtt(now)
+// onAck follows an acceptable ACK that moved una by acked octets and delivered so many, of before in
+// flight; sample is the round-trip time it showed, or 0.
+func (t *TCB) onAck(now Time, acked, before, delivered int, sample Time) {
 	if sample != 0 {
 		t.rtt.sample(sample, before/(2*t.mss()))
 	}
@@ -59,8 +58,8 @@ func (t *TCB) onAck(now Time, acked int, before int, d delivery) {
 		}
 	}
 	t.detectLoss(now, before, acked)
-	if t.rec.phase != fastPhase && d.octets > 0 {
-		t.grow(now, before, d.octets, sample)
+	if t.rec.phase != fastPhase && delivered > 0 {
+		t.grow(now, before, delivered, sample)
 	}
 }
 

@@ -1,6 +1,10 @@
 package tcb
 
-import "time"
+import (
+	"time"
+
+	"ustack/tcpseg"
+)
 
 // Limits of the retransmission time-out (RFC 6298 §2).
 const (
@@ -47,4 +51,22 @@ func (r *rtt) sample(m Time, perRound int) {
 // timeout returns the RTO in force, backoff included.
 func (r *rtt) timeout() Time {
 	return min(r.rto<<min(r.backoff, 16), maxRTO)
+}
+
+// measure returns the round-trip time that an ACK which delivered d shows; 0: none. By Karn's rule (MUST-18)
+// an ACK that covers a retransmission tells nothing, neither of it nor of what had waited behind the
+// hole, unless its timestamp echoes the last copy (RFC 7323 §4.1).
+func (t *TCB) measure(now Time, d *delivery, seg *tcpseg.Segment) Time {
+	if d.sent == 0 {
+		return 0
+	}
+	m := max(now-d.sent, 1)
+	if !d.again {
+		return m
+	}
+	sent := tsClock(d.sent) + t.ts.offset
+	if !t.ts.on || int32(seg.Options.TSEcr-sent) < 0 || m < t.rtt.min {
+		return 0
+	}
+	return m
 }

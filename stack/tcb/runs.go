@@ -171,15 +171,6 @@ func (d *delivery) add(r *run, n int) {
 	d.again = d.again || r.times > 1
 }
 
-// rtt returns the time since the latest of the octets was sent; 0: no sample. Karn's rule (MUST-18): an ACK that
-// covers a retransmission tells nothing, neither of it nor of what had waited behind the hole.
-func (d *delivery) rtt(now Time) Time {
-	if d.sent == 0 || d.again {
-		return 0
-	}
-	return max(now-d.sent, 1)
-}
-
 // ack removes what lies before una.
 func (rs *runs) ack(una tcpseg.Seq, d *delivery) {
 	for rs.head != none {

@@ -452,3 +452,32 @@ func TestSteadyRoundTrip(t *testing.T) {
 		t.Errorf("RTO %v on a round trip of 300 ms", time.Duration(got))
 	}
 }
+
+// With timestamps the copy is known: the RTO comes down from its backoff while losses go on.
+// req: 6298-06 7323-13
+func TestTimestampsTellCopiesApart(t *testing.T) {
+	s := established(t, Options{}, tcpseg.Options{HasTimestamps: true, TSVal: 1})
+	s.write(900).quiet().at(5000).quiet()
+	if s.tcb.rtt.backoff < 3 {
+		t.Fatalf("backoff %d", s.tcb.rtt.backoff)
+	}
+	s.now = s.tcb.Deadline()
+	s.tcb.Expire(s.now)
+	s.flush()
+	echo := int(s.out.Options.TSVal)
+	s.now += 20 * ms
+	s.recv(fmt.Sprintf(". 1:1(0) ack 901 ts 2 %d", echo-1)) // a late answer to an earlier copy
+	if s.tcb.rtt.backoff == 0 {
+		t.Error("an earlier copy gave a sample")
+	}
+	s.write(900).quiet()
+	s.now = s.tcb.Deadline()
+	s.tcb.Expire(s.now)
+	s.flush()
+	echo = int(s.out.Options.TSVal)
+	s.now += 20 * ms
+	s.recv(fmt.Sprintf(". 1:1(0) ack 1801 ts 3 %d", echo))
+	if s.tcb.rtt.backoff != 0 {
+		t.Error("the echo of the last copy gave no sample")
+	}
+}

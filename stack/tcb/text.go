@@ -45,7 +45,7 @@ func (t *TCB) inputText(now Time, seg *tcpseg.Segment) Drop {
 
 // store puts text into the receive queue, in order or not.
 func (t *TCB) store(now Time, seq tcpseg.Seq, p []byte, gso int) Drop {
-	t.measure(len(p), gso)
+	t.sizeUp(len(p), gso)
 	if seq != t.rcv.nxt {
 		return t.storeAhead(seq, p)
 	}
@@ -96,8 +96,8 @@ func (t *TCB) storeAhead(seq tcpseg.Seq, p []byte) Drop {
 	return DropNone
 }
 
-// measure follows the size of the peer's full segments; a super-segment tells it outright.
-func (t *TCB) measure(n, gso int) {
+// sizeUp follows the size of the peer's full segments; a super-segment tells it outright.
+func (t *TCB) sizeUp(n, gso int) {
 	if gso > 0 && gso < n {
 		n = gso
 	}

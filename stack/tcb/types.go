@@ -66,8 +66,9 @@ var (
 // Blocks lends the memory of the send and receive queues. One connection calls it from under
 // its owner's lock; implementations shared by connections must be safe for concurrent use.
 type Blocks interface {
-	// Get returns a block of exactly n octets, SmallBlock or LargeBlock, or nil when the budget
-	// is spent. A SmallBlock must never be refused.
+	// Get returns a block of exactly n octets, SmallBlock or LargeBlock, or nil when the budget is
+	// spent: then a Write comes up short, and received data is dropped to come again. Whoever
+	// refuses a SmallBlock to Write must call Write again by itself.
 	Get(n int) []byte
 	// Put takes a block back.
 	Put([]byte)
