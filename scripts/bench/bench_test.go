@@ -195,3 +195,27 @@ func TestChart(t *testing.T) {
 		t.Errorf("%d bars", bars)
 	}
 }
+
+// TestGrowthCosts: the names that the floors ask for are those that are measured.
+func TestGrowthCosts(t *testing.T) {
+	res := newResult(&config{})
+	costs := map[growthRun][]float64{}
+	for i, n := range growthSizes {
+		costs[growthRun{"requests", n}] = []float64{float64(1 + i)}
+	}
+	res.growthCosts("requests", costs)
+	for _, g := range growthPlan(true) {
+		res.memory(g, map[string]float64{"idle-rss": 1, "record-heap": 1, "peak-rss-total": 1})
+	}
+	for _, f := range floors() {
+		if f.growth == "" {
+			continue
+		}
+		if _, ok := res.Growth[f.growth]; !ok {
+			t.Errorf("%s: nobody measures %q", f.What, f.growth)
+		}
+	}
+	if res.Growth[cost100k] != 3 || res.Growth[cost1M] != 4 {
+		t.Errorf("%v", res.Growth)
+	}
+}

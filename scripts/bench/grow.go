@@ -16,6 +16,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"ustack/httpserver"
@@ -191,11 +192,11 @@ const (
 // growRequests opens the connections, lets each ask once, and then some at random many times.
 func growRequests(g *growth, m *meter) error {
 	m.zero()
-	start := time.Now()
+	start := processorTime()
 	if err := g.peer.open(true); err != nil {
 		return err
 	}
-	m.figures["open-ns"] = float64(time.Since(start).Nanoseconds()) / float64(m.conns)
+	m.figures["open-ns"] = float64((processorTime() - start).Nanoseconds()) / float64(m.conns)
 	if err := g.held(m.conns); err != nil {
 		return err
 	}
@@ -223,6 +224,16 @@ func (g *growth) held(n int) error {
 	return fmt.Errorf("%d connections, %d half open, %d in TIME-WAIT: want %d connections", s.Conns, s.HalfOpen, s.TimeWait, n)
 }
 
+// processorTime is what the process has used so far. With one P at work it is the time that passes,
+// less what others on the machine take.
+func processorTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 // repeat measures what one act costs, server and peer together, as the median of slices.
 func (g *growth) repeat(m *meter, act func(list []int) error) error {
 	stop, err := startProfile(m.profile)
@@ -234,14 +245,14 @@ func (g *growth) repeat(m *meter, act func(list []int) error) error {
 	list := make([]int, costBatch)
 	var costs []float64
 	for range costSlices {
-		start := time.Now()
+		start := processorTime()
 		for range costSlice / costBatch {
 			draw(random, list, m.conns)
 			if err := act(list); err != nil {
 				return err
 			}
 		}
-		costs = append(costs, float64(time.Since(start).Nanoseconds())/costSlice)
+		costs = append(costs, float64((processorTime()-start).Nanoseconds())/costSlice)
 	}
 	m.figures["cost-ns"] = median(costs)
 	return nil
@@ -324,60 +335,84 @@ func growHalfOpen(g *growth, m *meter) error {
 	return nil
 }
 
+// growthRun is one measurement to make.
+type growthRun struct {
+	kind string
+	n    int
+}
+
+// growthPlan lists the measurements: small sizes several times, as the machine's mood changes, a
+// million once.
+func growthPlan(quick bool) []growthRun {
+	var plan []growthRun
+	for i := range pick(quick, 1, 3) {
+		for _, n := range growthSizes {
+			if n < 1_000_000 || i == 0 {
+				plan = append(plan, growthRun{"requests", n})
+				if !quick {
+					plan = append(plan, growthRun{"segments", n})
+				}
+			}
+		}
+	}
+	return append(plan, growthRun{"timewait", 100_000}, growthRun{"halfopen", 100_000})
+}
+
+var growthSizes = []int{10, 1_000, 100_000, 1_000_000}
+
 // runGrowth runs the measurements, each in a process of its own, and keeps what they say.
 func runGrowth(ctx context.Context, c *config, t *tools, res *result, p *progress) error {
-	repeats := pick(c.quick, 1, 3)
-	sizes := []int{10, 1_000, 100_000, 1_000_000}
-	p.plan(2*repeats*len(sizes) + 2)
-	costs := map[string]map[int][]float64{"requests": {}, "segments": {}}
-	for range repeats {
-		for _, n := range sizes {
-			for _, kind := range []string{"requests", "segments"} {
-				p.step("growth: %s over %d connections", kind, n)
-				f, err := growOnce(ctx, t, kind, n)
-				if err != nil {
-					res.Faults = append(res.Faults, err.Error())
-					continue
-				}
-				costs[kind][n] = append(costs[kind][n], f["cost-ns"])
-				res.memory(kind, n, f)
-			}
+	plan := growthPlan(c.quick)
+	p.plan(len(plan))
+	costs := map[growthRun][]float64{}
+	for _, g := range plan {
+		if err := ctx.Err(); err != nil {
+			return err
 		}
-	}
-	for _, kind := range []string{"requests", "segments"} {
-		one := strings.TrimSuffix(kind, "s")
-		for _, n := range sizes {
-			if len(costs[kind][n]) > 0 {
-				res.grew(fmt.Sprintf("cost per %s, %s connections, ns", one, people(n)), median(costs[kind][n]))
-			}
-		}
-		for _, n := range sizes[1:] {
-			if base := median(costs[kind][10]); base > 0 && len(costs[kind][n]) > 0 {
-				res.grew(fmt.Sprintf("cost per %s, %s connections, × that of 10", one, people(n)), median(costs[kind][n])/base)
-			}
-		}
-	}
-	for kind, name := range map[string]string{"timewait": timeWaitBytes, "halfopen": halfOpenBytes} {
-		p.step("growth: %s", kind)
-		f, err := growOnce(ctx, t, kind, 100_000)
+		p.step("growth: %s, %s connections", g.kind, people(g.n))
+		f, err := growOnce(ctx, t, g.kind, g.n)
 		if err != nil {
 			res.Faults = append(res.Faults, err.Error())
 			continue
 		}
-		res.grew(name, f["record-heap"])
+		costs[g] = append(costs[g], f["cost-ns"])
+		res.memory(g, f)
+	}
+	for _, kind := range []string{"requests", "segments"} {
+		res.growthCosts(kind, costs)
 	}
 	return nil
 }
 
-// memory keeps what a run over requests says about memory.
-func (res *result) memory(kind string, n int, f map[string]float64) {
-	switch {
-	case kind == "requests" && n == 100_000:
+// growthCosts keeps the medians of the costs, and what they are compared with ten connections.
+func (res *result) growthCosts(kind string, costs map[growthRun][]float64) {
+	one := strings.TrimSuffix(kind, "s")
+	base := median(costs[growthRun{kind, growthSizes[0]}])
+	for _, n := range growthSizes {
+		list := costs[growthRun{kind, n}]
+		if len(list) == 0 {
+			continue
+		}
+		res.grew(fmt.Sprintf("cost per %s, %s connections, ns", one, people(n)), median(list))
+		if n != growthSizes[0] && base > 0 {
+			res.grew(fmt.Sprintf("cost per %s, %s connections, × that of 10", one, people(n)), median(list)/base)
+		}
+	}
+}
+
+// memory keeps what a run says about memory.
+func (res *result) memory(g growthRun, f map[string]float64) {
+	switch g {
+	case growthRun{"requests", 100_000}:
 		res.grew(idleBytes, f["idle-rss"])
 		res.grew(freshBytes, f["fresh-rss"])
-	case kind == "requests" && n == 1_000_000:
-		res.grew(millionIdle, f["idle-rss-total"]/(1<<20))
+	case growthRun{"requests", 1_000_000}:
+		res.grew(millionIdle, f["fresh-rss-total"]/(1<<20))
 		res.grew(millionPeak, f["peak-rss-total"]/(1<<20))
+	case growthRun{"timewait", 100_000}:
+		res.grew(timeWaitBytes, f["record-heap"])
+	case growthRun{"halfopen", 100_000}:
+		res.grew(halfOpenBytes, f["record-heap"])
 	}
 }
 
@@ -391,8 +426,11 @@ func people(n int) string {
 	return strconv.Itoa(n)
 }
 
+// growLimit is how long a measurement may take on a machine that has little time for it.
+const growLimit = 8 * time.Minute
+
 func growOnce(ctx context.Context, t *tools, kind string, n int) (map[string]float64, error) {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, growLimit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, t.self, "grow", "-kind", kind, "-n", strconv.Itoa(n))
 	out, err := cmd.Output()

@@ -164,7 +164,7 @@ func (res *result) growthTable(w io.Writer) {
 	if len(res.Growth) == 0 {
 		return
 	}
-	fmt.Fprintf(w, "\nMemory and growth (in-memory link, one processor):\n\n")
+	fmt.Fprintf(w, "\nMemory and growth (in-memory link, one P; costs are processor time of server and peer together):\n\n")
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	for _, name := range res.order {
 		fmt.Fprintf(t, "  %s\t%s\n", name, number(res.Growth[name]))
