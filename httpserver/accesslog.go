@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -117,7 +118,8 @@ func (c *conn) log(x *exchange) {
 	if c.srv.AccessLog == nil {
 		return
 	}
-	e := Entry{
+	e := entryPool.Get().(*Entry)
+	*e = Entry{
 		Conn: c.id, Number: c.requests, Place: c.burst, RemoteAddr: c.remote,
 		Method: x.method, Target: x.target, Proto: x.proto, Host: x.host,
 		Status: x.w.status, HeadBytes: x.w.headSize, BodyBytes: x.w.written,
@@ -129,8 +131,11 @@ func (c *conn) log(x *exchange) {
 	if x.header != nil {
 		e.Referer, e.UserAgent = x.header.Get("Referer"), x.header.Get("User-Agent")
 	}
-	c.srv.AccessLog(&e)
+	c.srv.AccessLog(e)
+	entryPool.Put(e)
 }
+
+var entryPool = sync.Pool{New: func() any { return new(Entry) }}
 
 // closeReason tells why the connection ends after x.
 func closeReason(x *exchange) CloseReason {
@@ -142,7 +147,7 @@ func closeReason(x *exchange) CloseReason {
 		return ReasonMaxRequests
 	case s.closing.Load():
 		return ReasonShutdown
-	case x.body.c != nil && !x.body.done():
+	case x.body != nil && !x.body.done():
 		return ReasonBodyUnread
 	}
 	return ReasonHandlerClose

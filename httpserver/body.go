@@ -365,7 +365,7 @@ func (b *body) answerExpectation() {
 // finish takes the body from the handler, which has returned. A goroutine that still reads it is interrupted, and one
 // that looks at received bytes is waited for: they are the connection's.
 func (b *body) finish() {
-	if b.c == nil {
+	if b == nil {
 		return
 	}
 	if !b.mu.TryLock() {

@@ -165,7 +165,7 @@ func (o *output) discard() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.err == nil {
-		o.err = io.ErrClosedPipe
+		o.fail(io.ErrClosedPipe)
 	}
 	o.flushLocked()
 }

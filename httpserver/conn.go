@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -43,18 +44,21 @@ type conn struct {
 
 	mu        sync.Mutex
 	busy      bool
-	again     bool // news came while busy
-	woken     int  // why the owner is to look, wakeNone to wakeClose
-	waiting   int  // what the connection waits for while not busy: wakeHead, wakeIdle or wakeLinger
-	waitStart time.Time
-	phase     int // written by the owner
+	again     bool          // news came while busy
+	waiting   int           // what the connection waits for while not busy: wakeHead, wakeIdle or wakeLinger
+	waitStart time.Duration // on the server's clock
+	listed    int           // the kind of wait whose list node stands in; it may stand there for an earlier wait of that kind
+	phase     int           // written by the owner
 	node      timeoutNode
+	woken     atomic.Int32 // why the owner is to look, wakeNone to wakeClose; written under mu
 
-	partial     []byte    // the start of a head that is not complete, and was taken off the source
-	checked     int       // how much of partial checkPartial has seen
-	blank       int       // empty lines before the request
-	blankCR     bool      // the CR of one more was read
-	headStart   time.Time // when partial began
+	view        []byte        // received, not discarded, to be parsed next; nil: peek
+	eaten       int           // what was parsed in front of view and is not discarded yet
+	partial     []byte        // the start of a head that is not complete, and was taken off the source
+	checked     int           // how much of partial checkPartial has seen
+	blank       int           // empty lines before the request
+	blankCR     bool          // the CR of one more was read
+	headStart   time.Duration // when partial began, on the server's clock
 	requests    int
 	burst       int  // requests since there was nothing to read
 	active      bool // last state told was StateActive
@@ -167,7 +171,7 @@ func (c *conn) acquire(news bool) bool {
 		return false
 	}
 	c.busy = true
-	if c.woken != wakeNone && c.ev == nil {
+	if c.woken.Load() != wakeNone && c.ev == nil {
 		c.nc.SetReadDeadline(time.Time{})
 	}
 	return true
@@ -184,31 +188,45 @@ func (c *conn) release() bool {
 	s := c.srv
 	switch {
 	case c.phase == phaseLinger:
-		c.waiting, c.waitStart = wakeLinger, time.Now()
-		s.lingers.push(&c.node, c.waitStart)
+		c.wait(wakeLinger, s.clock())
 	case c.phase == phaseOver:
 		c.waiting = wakeNone
 		s.idles.forget(&c.node)
 	case len(c.partial) > 0:
-		c.waiting, c.waitStart = wakeHead, c.headStart
-		s.heads.ensure(&c.node, c.headStart)
+		c.wait(wakeHead, c.headStart)
 	default:
-		c.waiting, c.waitStart = wakeIdle, time.Now()
-		s.idles.push(&c.node, c.waitStart)
+		c.wait(wakeIdle, s.clock())
 	}
 	c.busy = false
 	return true
 }
 
-// expire is called when the wait for kind has lasted its time.
+// wait notes that a wait began at start. A connection that stands in the right list for an earlier wait stays there:
+// expire finds out. So waits that end in time cost no list operation.
+func (c *conn) wait(kind int, start time.Duration) {
+	c.waiting, c.waitStart = kind, start
+	if c.listed != kind {
+		c.enlist(kind)
+	}
+}
+
+func (c *conn) enlist(kind int) {
+	c.listed = kind
+	c.srv.list(kind).push(&c.node, c.srv.started.Add(c.waitStart))
+}
+
+// expire is called when a wait for kind that began when c was listed has lasted its time.
 func (c *conn) expire(kind int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.listed == kind {
+		c.listed = wakeNone
+	}
 	if c.busy || c.waiting != kind {
 		return // release starts the next wait
 	}
-	if list := c.srv.list(kind); time.Since(c.waitStart) < list.wait {
-		list.push(&c.node, c.waitStart) // this wait is a later one
+	if c.srv.clock()-c.waitStart < c.srv.list(kind).wait {
+		c.enlist(kind) // this wait is a later one
 		return
 	}
 	c.wakeLocked(kind)
@@ -222,7 +240,7 @@ func (c *conn) wake(why int) {
 }
 
 func (c *conn) wakeLocked(why int) {
-	c.woken = max(c.woken, why)
+	c.woken.Store(max(c.woken.Load(), int32(why)))
 	if why == wakeClose {
 		c.nc.Close()
 	}
@@ -295,15 +313,17 @@ func (c *conn) rest() {
 }
 
 func (c *conn) clearWoken() int {
+	if c.woken.Load() == wakeNone {
+		return wakeNone
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	why := c.woken
-	c.woken = wakeNone
-	return why
+	return int(c.woken.Swap(wakeNone))
 }
 
 // peek is the source's Peek with the first piece never empty unless both are.
 func (c *conn) peek() (a, b []byte, err error) {
+	c.settle()
 	a, b, err = c.src.Peek()
 	if len(a) == 0 {
 		a, b = b, nil
@@ -314,9 +334,22 @@ func (c *conn) peek() (a, b []byte, err error) {
 	return a, b, err
 }
 
+// settle discards what was parsed of a view. It goes before any other use of the source; a request with a body has
+// settled before its handler runs, one without does not touch the source.
+func (c *conn) settle() {
+	if c.eaten > 0 {
+		c.src.Discard(c.eaten)
+		c.eaten = 0
+	}
+	c.view = nil
+}
+
 // nextHead returns the next request's head if it is complete: in place if it lies in one piece, which consumeHead then
-// discards. Otherwise what is there of it is taken off the source, so that the source never fills up with it.
+// ends. Otherwise what is there of it is taken off the source, so that the source never fills up with it.
 func (c *conn) nextHead() ([]byte, error) {
+	if n := headEnd(c.view, 0); n > 0 && n <= c.srv.maxHeader() && c.view[0] != '\r' {
+		return c.view[:n], nil // the burst goes on
+	}
 	for {
 		a, _, err := c.peek()
 		if len(a) == 0 {
@@ -332,9 +365,10 @@ func (c *conn) nextHead() ([]byte, error) {
 				continue
 			}
 			if n := headEnd(a, 0); n > 0 && n <= c.srv.maxHeader() {
+				c.view = a
 				return a[:n], nil
 			}
-			c.headStart = time.Now()
+			c.headStart = c.srv.clock()
 		}
 		if done, perr := c.carry(a); perr != nil {
 			return nil, perr
@@ -382,10 +416,14 @@ func (c *conn) carry(p []byte) (bool, *protocolError) {
 	return false, err
 }
 
-// consumeHead ends the use of p, which nextHead returned.
+// consumeHead ends the use of p, which nextHead returned. The heads of a burst are discarded together.
 func (c *conn) consumeHead(p []byte) {
 	if len(c.partial) == 0 {
-		c.src.Discard(len(p))
+		c.eaten += len(p)
+		c.view = c.view[len(p):]
+		if len(c.view) == 0 {
+			c.settle()
+		}
 	}
 	c.partial, c.checked, c.blank = nil, 0, 0
 }

@@ -13,37 +13,45 @@ type requestContext struct {
 	c      *conn
 	parent context.Context
 
-	mu       sync.Mutex
-	finished bool
-	inner    context.Context // made by the first Done
-	cancel   context.CancelFunc
+	finished atomic.Bool
+	mu       sync.Mutex                 // of those who make inner
+	inner    atomic.Pointer[cancelable] // made by the first Done
 
 	wanted, bodyRead, started atomic.Bool // of watchPlain
+}
+
+type cancelable struct {
+	context.Context
+	cancel context.CancelFunc
 }
 
 func (x *requestContext) Deadline() (time.Time, bool) { return x.parent.Deadline() }
 
 func (x *requestContext) Done() <-chan struct{} {
+	if inner := x.inner.Load(); inner != nil {
+		return inner.Done()
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.inner == nil {
-		x.inner, x.cancel = context.WithCancel(x.parent)
-		if x.finished {
-			x.cancel()
+	inner := x.inner.Load()
+	if inner == nil {
+		inner = new(cancelable)
+		inner.Context, inner.cancel = context.WithCancel(x.parent)
+		x.inner.Store(inner) // before the look at finished: finish looks the other way round
+		if x.finished.Load() {
+			inner.cancel()
 		} else {
-			x.watch(x.inner, x.cancel)
+			x.watch(inner.Context, inner.cancel)
 		}
 	}
-	return x.inner.Done()
+	return inner.Done()
 }
 
 func (x *requestContext) Err() error {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	switch {
-	case x.inner != nil:
-		return x.inner.Err()
-	case x.finished || x.c.isDead():
+	if inner := x.inner.Load(); inner != nil {
+		return inner.Err()
+	}
+	if x.finished.Load() || x.c.isDead() {
 		return context.Canceled
 	}
 	return x.parent.Err()
@@ -52,10 +60,7 @@ func (x *requestContext) Err() error {
 // Value defers to the inner context once there is one, so that package context finds it and derived contexts need no
 // goroutine.
 func (x *requestContext) Value(key any) any {
-	x.mu.Lock()
-	inner := x.inner
-	x.mu.Unlock()
-	if inner != nil {
+	if inner := x.inner.Load(); inner != nil {
 		return inner.Value(key)
 	}
 	return x.parent.Value(key)
@@ -63,11 +68,9 @@ func (x *requestContext) Value(key any) any {
 
 // finish ends the context: the handler has returned.
 func (x *requestContext) finish() {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.finished = true
-	if x.cancel != nil {
-		x.cancel()
+	x.finished.Store(true)
+	if inner := x.inner.Load(); inner != nil {
+		inner.cancel()
 	}
 }
 
@@ -116,9 +119,6 @@ func (x *requestContext) bodyDone() {
 	}
 	x.bodyRead.Store(true)
 	if x.wanted.Load() {
-		x.mu.Lock()
-		cancel := x.cancel
-		x.mu.Unlock()
-		x.watchPlain(cancel)
+		x.watchPlain(x.inner.Load().cancel)
 	}
 }

@@ -126,7 +126,6 @@ func TestTimeoutList(t *testing.T) {
 	l.push(&nodes[0], now.Add(2*time.Millisecond)) // begins again, behind the others
 	l.push(&nodes[1], now.Add(time.Millisecond))   // and this one before it
 	l.forget(&nodes[2])
-	l.ensure(&nodes[3], now.Add(time.Hour)) // waits already
 	(&timeoutList{wait: time.Hour, mu: &s.timeouts}).push(&nodes[4], now)
 	<-done
 	if fired[0] != &conns[3] || fired[1] != &conns[1] || fired[2] != &conns[0] {

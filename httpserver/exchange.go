@@ -11,23 +11,65 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unsafe"
 )
 
-// An exchange is one request and its answer, in one allocation. Handlers may keep the Request and all it refers to.
+// An exchange is one request and its answer, in one allocation. Handlers may keep the Request and all it refers to,
+// unless the server has their promise that they do not ([Server.ReuseRequests]).
 type exchange struct {
 	c *conn
 	head
 	framing
-	req   *http.Request
+	req   http.Request
 	url   url.URL
 	ctx   requestContext
-	body  body
+	body  *body // nil: the request has none
 	w     response
-	start time.Time
+	start time.Time // with an access log
+	text  []byte    // with ReuseRequests: the head, which the Request's strings lie in
 }
 
-// parse reads the head and makes the Request.
-func (x *exchange) parse(s string) *protocolError {
+// Beyond these sizes a used exchange is not kept.
+const (
+	maxReusedText   = 8 << 10
+	maxReusedFields = 64
+)
+
+// newExchange returns a blank exchange: with ReuseRequests one that was used before, if there is one.
+func (s *Server) newExchange(c *conn) *exchange {
+	if s.ReuseRequests {
+		if x, ok := s.exchanges.Get().(*exchange); ok {
+			x.reset()
+			x.c = c
+			return x
+		}
+	}
+	return &exchange{c: c}
+}
+
+// recycle takes an exchange whose handler has returned.
+func (s *Server) recycle(x *exchange) {
+	if s.ReuseRequests && cap(x.text) <= maxReusedText && len(x.header) <= maxReusedFields && len(x.w.hdr) <= maxReusedFields {
+		s.exchanges.Put(x)
+	}
+}
+
+// reset makes x blank, but for the memory of its strings and fields.
+func (x *exchange) reset() {
+	clear(x.header)
+	clear(x.w.hdr)
+	*x = exchange{head: head{header: x.header, values: x.values}, text: x.text, w: response{hdr: x.w.hdr}}
+}
+
+// parse reads the head p, of which it keeps nothing.
+func (x *exchange) parse(p []byte) *protocolError {
+	var s string
+	if x.c.srv.ReuseRequests {
+		x.text = append(x.text[:0], p...)
+		s = unsafe.String(unsafe.SliceData(x.text), len(x.text))
+	} else {
+		s = string(p)
+	}
 	if err := x.head.parseHead(s); err != nil {
 		return err
 	}
@@ -52,17 +94,16 @@ func (x *exchange) prepare() {
 	x.ctx.c, x.ctx.parent = c, c.ctx
 	x.w.c, x.w.x, x.w.out, x.w.length = c, x, &c.out, -1
 	x.w.head = x.method == http.MethodHead
-	r := emptyRequest.WithContext(&x.ctx)
-	x.req = r
+	r := &x.req
+	*r = *emptyRequest.WithContext(&x.ctx) // inlined, and so without an allocation
 	r.Method, r.URL, r.Proto, r.ProtoMajor, r.ProtoMinor = x.method, &x.url, x.proto, 1, x.minor
 	r.Header, r.Host, r.RequestURI, r.RemoteAddr = x.header, x.host, x.target, c.remote
 	r.ContentLength, r.Close = x.length, x.lastOnly
 	r.Body = http.NoBody
 	if x.length != 0 {
-		b := &x.body
-		b.c, b.x, b.chunked, b.left, b.expect = c, x, x.chunked, x.length, x.expect
+		b := &body{c: c, x: x, chunked: x.chunked, left: x.length, expect: x.expect}
 		b.lender.L = &b.mu
-		r.Body = b
+		x.body, r.Body = b, b
 	} else {
 		x.ctx.bodyDone()
 	}
@@ -96,8 +137,8 @@ func (x *exchange) announceTrailer(lists []string) {
 
 // serve answers the request whose head is p.
 func (c *conn) serve(p []byte) {
-	x := &exchange{c: c}
-	perr := x.parse(string(p))
+	x := c.srv.newExchange(c)
+	perr := x.parse(p)
 	c.consumeHead(p)
 	c.requests++
 	c.burst++
@@ -106,15 +147,19 @@ func (c *conn) serve(p []byte) {
 		return
 	}
 	x.prepare()
-	if !c.out.empty() {
+	if x.body != nil {
+		c.settle()
+	}
+	at, waiting := c.out.end()
+	x.w.start = at
+	if waiting {
 		c.holdOrFlush(x)
 	}
 	if !c.active {
 		c.active = true
 		c.srv.state(c, http.StateActive)
 	}
-	x.start = time.Now()
-	x.w.start = c.out.end()
+	c.stamp(x)
 	h := c.srv.handler()
 	if x.target == "*" && !c.srv.DisableGeneralOptionsHandler {
 		h = generalOptions
@@ -123,11 +168,23 @@ func (c *conn) serve(p []byte) {
 		return
 	}
 	c.conclude(x)
+	c.srv.recycle(x)
+}
+
+// stamp notes when x began, for the log.
+func (c *conn) stamp(x *exchange) {
+	if c.srv.AccessLog != nil {
+		x.start = time.Now()
+	}
 }
 
 // holdOrFlush applies the rule for answers that are ready when the next request is read: they wait for its answer if
 // the request is complete, body and all, for flushDelay at most; otherwise they leave now.
 func (c *conn) holdOrFlush(x *exchange) {
+	if x.body == nil {
+		c.out.arm()
+		return
+	}
 	if !x.chunked {
 		a, b, _ := c.peek()
 		if int64(len(a)+len(b)) >= x.length {
@@ -148,7 +205,7 @@ func (c *conn) call(h http.Handler, x *exchange) bool {
 			c.failed(x, recover())
 		}
 	}()
-	h.ServeHTTP(&x.w, x.req)
+	h.ServeHTTP(&x.w, &x.req)
 	returned = true
 	return !x.w.hijacked
 }
@@ -186,7 +243,7 @@ func (c *conn) logPanic(v any) {
 func (c *conn) conclude(x *exchange) {
 	w := &x.w
 	x.body.finish()
-	if x.body.c != nil && !w.committed && (w.status < 400 || w.status >= 500) {
+	if x.body != nil && !w.committed && (w.status < 400 || w.status >= 500) {
 		if flaw := x.body.flaw(); flaw != nil {
 			w.end()
 			c.refuse(x, flaw)
@@ -204,7 +261,7 @@ func (c *conn) conclude(x *exchange) {
 		return
 	}
 	keep := !w.close
-	if keep && x.body.c != nil && !x.body.done() {
+	if keep && x.body != nil && !x.body.done() {
 		keep = c.out.flush() == nil && x.body.drain()
 	}
 	if !keep {
@@ -219,8 +276,8 @@ func (c *conn) conclude(x *exchange) {
 // refuse answers a request that cannot be served, after everything before it, and ends the connection.
 func (c *conn) refuse(x *exchange, err *protocolError) {
 	x.w.c, x.w.x = c, x
-	x.start = time.Now()
-	x.w.start = c.out.end()
+	c.stamp(x)
+	x.w.start, _ = c.out.end()
 	c.reason = ReasonRefused
 	c.writeRefusal(x, err)
 	c.log(x)
@@ -232,9 +289,8 @@ func (c *conn) writeRefusal(x *exchange, err *protocolError) {
 	x.w.status, x.w.close = err.status, true
 	text := strconv.Itoa(err.status) + " " + http.StatusText(err.status) + ": " + err.reason + "\n"
 	b := appendStatusLine(make([]byte, 0, 512), err.status)
-	b = append(b, "Date: "...)
-	b = appendDate(b, x.start)
-	b = append(b, "\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nContent-Length: "...)
+	b = c.srv.appendDate(b)
+	b = append(b, "Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nContent-Length: "...)
 	b = strconv.AppendInt(b, int64(len(text)), 10)
 	b = append(b, "\r\nConnection: close\r\n\r\n"...)
 	x.w.headSize = int64(len(b))
@@ -253,6 +309,7 @@ var generalOptions = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Reques
 // hijack takes the connection out of the server.
 func (c *conn) hijack() (net.Conn, *bufio.ReadWriter, error) {
 	var early []byte
+	c.settle()
 	if c.ev == nil {
 		c.buffer.unwatch()
 		early = c.buffer.take()

@@ -42,17 +42,21 @@ func (l *safeLog) String() string {
 	return l.b.String()
 }
 
-// inWorld runs f twice: with connections that tell when they are readable, and with plain ones.
+// inWorld runs f with connections that tell when they are readable, fresh and reused requests, and with plain ones.
 func inWorld(t *testing.T, h http.HandlerFunc, tune func(*Server), f func(w *world)) {
 	t.Helper()
-	for _, event := range []bool{true, false} {
-		t.Run(map[bool]string{true: "event", false: "plain"}[event], func(t *testing.T) {
+	for _, kind := range []string{"event", "reuse", "plain"} {
+		t.Run(kind, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := &world{t: t, l: newPipeListener(event), log: new(safeLog), end: make(chan error, 1)}
-				w.s = &Server{Handler: h, ErrorLog: log.New(w.log, "", 0)}
+				w := &world{t: t, l: newPipeListener(kind != "plain"), log: new(safeLog), end: make(chan error, 1)}
+				w.s = &Server{Handler: h, ErrorLog: log.New(w.log, "", 0), ReuseRequests: kind == "reuse"}
 				w.s.AccessLog = func(e *Entry) {
+					kept := *e
+					for _, s := range []*string{&kept.Method, &kept.Target, &kept.Proto, &kept.Host, &kept.Referer, &kept.UserAgent} {
+						*s = strings.Clone(*s)
+					}
 					w.mu.Lock()
-					w.ent = append(w.ent, *e)
+					w.ent = append(w.ent, kept)
 					w.mu.Unlock()
 				}
 				if tune != nil {

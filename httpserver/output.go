@@ -19,18 +19,20 @@ var outputPool = sync.Pool{New: func() any { return new([outputSize]byte) }}
 type output struct {
 	c     *conn
 	armed atomic.Bool // the flush timer is to look
+	bad   atomic.Bool // err is not nil
 
 	mu   sync.Mutex
 	buf  []byte
 	sent int64 // bytes the connection took, since it began
-	err  error // the connection's, for good
+	err  error // the connection's, for good; set by fail
 }
 
-// end returns the position in the stream at which the next byte will stand.
-func (o *output) end() int64 {
+// end returns the position in the stream at which the next byte will stand, and whether bytes before it wait.
+func (o *output) end() (at int64, waiting bool) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.sent + int64(len(o.buf))
+	at, waiting = o.sent+int64(len(o.buf)), len(o.buf) > 0
+	o.mu.Unlock()
+	return at, waiting
 }
 
 // truncate takes back what stands from position at on and reports whether nothing of it has been sent.
@@ -53,10 +55,13 @@ func (o *output) empty() bool {
 }
 
 // failed reports whether the connection takes no more.
-func (o *output) failed() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.err != nil
+func (o *output) failed() bool { return o.bad.Load() }
+
+func (o *output) fail(err error) {
+	if err != nil {
+		o.err = err
+		o.bad.Store(true)
+	}
 }
 
 // write appends p, sending whenever the buffer is full. Pieces larger than the buffer are sent without a copy.
@@ -66,13 +71,15 @@ func (o *output) write(p []byte) (int, error) {
 	return o.writeLocked(p)
 }
 
-// begin writes the final head of w's answer, p.
-func (o *output) begin(w *response, p []byte) {
+// begin writes the final head of w's answer, fields and framing, and what is ready of its content.
+func (o *output) begin(w *response, fields, framing, content []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	w.begun = true
 	w.start = o.sent + int64(len(o.buf))
-	o.writeLocked(p)
+	o.writeLocked(fields)
+	o.writeLocked(framing)
+	o.writeLocked(content)
 }
 
 // interim writes and sends an informational answer to w's request, unless the final one has begun: the request's body,
@@ -136,7 +143,7 @@ func (o *output) send(p []byte) (int, error) {
 	if err == nil && n < len(p) {
 		err = io.ErrShortWrite
 	}
-	o.err = err
+	o.fail(err)
 	return n, err
 }
 
@@ -155,7 +162,7 @@ func (o *output) writeShared(p []byte) (int, error) {
 	n, err := sw.WriteShared(p)
 	o.c.stall.end(writing)
 	o.sent += int64(n)
-	o.err = err
+	o.fail(err)
 	return n, err
 }
 
@@ -198,7 +205,7 @@ func (s *stampingReader) Read(p []byte) (int, error) {
 
 // arm sees to it that what is gathered now is sent within flushDelay, whatever the handler does.
 func (o *output) arm() {
-	if o.armed.CompareAndSwap(false, true) {
+	if !o.armed.Load() && o.armed.CompareAndSwap(false, true) {
 		o.c.srv.flushes.push(&o.c.flushNode, time.Now())
 	}
 }

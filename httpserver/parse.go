@@ -20,6 +20,8 @@ type head struct {
 	method, target, proto string
 	minor                 int // of HTTP/1.x
 	header                http.Header
+	few                   [4]string // the values in header, if they are few
+	values                []string  // or else
 
 	hosts, lengths, codings, expects         int // how many fields of that name came
 	host, contentLength, coding, expectation string
@@ -81,8 +83,16 @@ func (h *head) parseHead(s string) *protocolError {
 	if n > maxFields {
 		return refuse(http.StatusRequestHeaderFieldsTooLarge, "too many header fields")
 	}
-	h.header = make(http.Header, min(n, 32))
-	values := make([]string, n)
+	if h.header == nil {
+		h.header = make(http.Header, min(n, 32))
+	}
+	values := h.few[:]
+	if n > len(values) {
+		if len(h.values) < n {
+			h.values = make([]string, n)
+		}
+		values = h.values
+	}
 	for rest != "\r\n" {
 		name, value, after, err := parseField(rest)
 		if err != nil {

@@ -284,8 +284,8 @@ func FuzzRequest(f *testing.F) {
 		if n == 0 || strings.HasPrefix(raw, "\r\n") {
 			return
 		}
-		x := &exchange{c: &conn{}}
-		if x.parse(raw[:n]) != nil {
+		x := &exchange{c: &conn{srv: new(Server)}}
+		if x.parse([]byte(raw[:n])) != nil {
 			return
 		}
 		want, err := http.ReadRequest(bufio.NewReader(strings.NewReader(raw)))

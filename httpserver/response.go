@@ -15,7 +15,10 @@ import (
 // a longer one is chunked, in chunks of this size or of the handler's larger writes.
 const stageSize = 8 << 10
 
-var stagePool = sync.Pool{New: func() any { return new([stageSize]byte) }}
+// stageRoom leaves room beside the body for the head of most answers.
+const stageRoom = stageSize + 1<<10
+
+var stagePool = sync.Pool{New: func() any { return new([stageRoom]byte) }}
 
 // A sharedWriter sends bytes that never change by reference.
 type sharedWriter interface {
@@ -53,8 +56,8 @@ type response struct {
 	begun    bool     // the final head is in the output; guarded by the output's lock
 	start    int64    // where in the output the answer begins; guarded by the output's lock
 	headSize int64
-	stage    []byte // pooled: settled fields, until they are committed; then body bytes
-	settled  int    // how much of stage is fields
+	stage    []byte // pooled: status line and settled fields, until they are committed; then body bytes
+	settled  int    // how much of stage is not body
 }
 
 func (w *response) Header() http.Header {
@@ -157,7 +160,9 @@ func (w *response) put(p []byte, shared bool) (int, error) {
 		return w.putChunked(p, shared)
 	}
 	n, err := w.send(p, shared)
-	w.out.armIfNotEmpty()
+	if w.length < 0 || w.written+int64(n) < w.length {
+		w.out.armIfNotEmpty()
+	}
 	return n, err
 }
 
@@ -172,7 +177,7 @@ func (w *response) send(p []byte, shared bool) (int, error) {
 // relieve sees to it that a large answer reaches a client that sends its whole body before it reads: while n more bytes
 // are sent, a body that the connection will not outlive, and that the handler has not begun to read, is discarded.
 func (w *response) relieve(n int64) {
-	if w.close && !w.duplex && w.written+n > outputSize && w.x.body.c != nil && w.x.body.abandon() {
+	if w.close && !w.duplex && w.written+n > outputSize && w.x.body != nil && w.x.body.abandon() {
 		w.c.startDiscard()
 	}
 }
@@ -364,8 +369,8 @@ func (w *response) finish() {
 // end takes the ResponseWriter from the handler.
 func (w *response) end() {
 	w.finished = true
-	if cap(w.stage) == stageSize {
-		stagePool.Put((*[stageSize]byte)(w.stage[:stageSize]))
+	if cap(w.stage) == stageRoom {
+		stagePool.Put((*[stageRoom]byte)(w.stage[:stageRoom]))
 	}
 	w.stage = nil
 	if w.deadlines {

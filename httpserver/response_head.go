@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 )
 
@@ -18,9 +17,10 @@ type fieldSet struct {
 	trailer                    []string // names announced in Trailer
 }
 
-// settle writes the handler's fields, as they are now, to the stage, but for those that frame the message.
+// settle writes the status line and the handler's fields, as they are now, to the stage, but for those that frame the
+// message.
 func (w *response) settle() {
-	w.stage = stagePool.Get().(*[stageSize]byte)[:0]
+	w.stage = appendStatusLine(stagePool.Get().(*[stageRoom]byte)[:0], w.status)
 	w.length = -1
 	if len(w.hdr) > 0 {
 		w.settleFields()
@@ -120,22 +120,17 @@ func (w *response) commit(p []byte, final bool) {
 	w.frame(len(body), final)
 	w.decideClose(final)
 
-	room := stagePool.Get().(*[stageSize]byte)
-	defer stagePool.Put(room)
-	b := appendStatusLine(room[:0], w.status)
-	b = append(b, w.stage[:w.settled]...)
-	b = w.appendFraming(b, body, p)
-	b = append(b, "\r\n"...)
-
-	w.headSize = int64(len(b))
-	w.out.begin(w, b)
-	switch {
-	case w.head || w.noBody:
-		w.stage = w.stage[:0]
-	case w.chunked:
+	all := append(w.appendFraming(w.stage, body, p), "\r\n"...)
+	fields, framing := all[:w.settled], all[len(w.stage):]
+	w.headSize = int64(len(fields) + len(framing))
+	content := body
+	if w.head || w.noBody || w.chunked {
+		content = nil
+	}
+	w.out.begin(w, fields, framing, content)
+	if w.chunked && !w.head {
 		w.stage = append(w.stage[:0], body...)
-	default:
-		w.out.write(body)
+	} else {
 		w.stage = w.stage[:0]
 	}
 	w.settled = 0
@@ -143,10 +138,9 @@ func (w *response) commit(p []byte, final bool) {
 
 // frame decides how the end of the body is told (RFC 9112, 6).
 func (w *response) frame(staged int, final bool) {
-	trailers := len(w.fields.trailer) > 0 || w.hasTrailerPrefix()
 	switch {
 	case w.noBody || w.length >= 0:
-	case final && (!trailers || w.x.head.minor == 0) && (!w.head || staged > 0):
+	case final && (!w.hasTrailers() || w.x.head.minor == 0) && (!w.head || staged > 0):
 		w.length = int64(staged)
 	case w.head && final:
 	case w.x.head.minor > 0:
@@ -156,7 +150,10 @@ func (w *response) frame(staged int, final bool) {
 	}
 }
 
-func (w *response) hasTrailerPrefix() bool {
+func (w *response) hasTrailers() bool {
+	if len(w.fields.trailer) > 0 {
+		return true
+	}
 	for key := range w.hdr {
 		if strings.HasPrefix(key, http.TrailerPrefix) {
 			return true
@@ -174,14 +171,14 @@ func (w *response) decideClose(final bool) {
 	if w.status == http.StatusSwitchingProtocols {
 		w.close = true
 	}
-	if !w.close && x.body.c != nil && !w.keepsBody(final) {
+	if !w.close && x.body != nil && !w.keepsBody(final) {
 		w.close = true
 	}
 }
 
 // keepsBody reports whether the connection can be kept in spite of what is unread of the request's body.
 func (w *response) keepsBody(final bool) bool {
-	b := &w.x.body
+	b := w.x.body
 	if !b.mu.TryLock() {
 		return true // another goroutine of the handler waits for the body
 	}
@@ -201,9 +198,7 @@ func (w *response) keepsBody(final bool) bool {
 // appendFraming writes the server's own fields.
 func (w *response) appendFraming(b, staged, p []byte) []byte {
 	if !w.fields.date {
-		b = append(b, "Date: "...)
-		b = appendDate(b, time.Now())
-		b = append(b, "\r\n"...)
+		b = w.c.srv.appendDate(b)
 	}
 	if content := firstOf(staged, p); len(content) > 0 && !w.noBody && !w.fields.contentType && !w.fields.encoded {
 		b = append(b, "Content-Type: "...)
@@ -288,7 +283,7 @@ func (w *response) inform(status int) {
 	if w.x.head.minor == 0 {
 		return
 	}
-	if status == http.StatusContinue {
+	if status == http.StatusContinue && w.x.body != nil {
 		w.x.body.answerExpectation()
 	}
 	b := appendStatusLine(make([]byte, 0, 256), status)
@@ -305,6 +300,21 @@ func (w *response) inform(status int) {
 }
 
 func appendStatusLine(b []byte, status int) []byte {
+	if status < len(statusLines) {
+		return append(b, statusLines[status]...)
+	}
+	return makeStatusLine(b, status)
+}
+
+// statusLines are those of every status that may have a reason phrase.
+var statusLines = func() (lines [600]string) {
+	for status := 100; status < len(lines); status++ {
+		lines[status] = string(makeStatusLine(nil, status))
+	}
+	return lines
+}()
+
+func makeStatusLine(b []byte, status int) []byte {
 	b = append(b, "HTTP/1.1 "...)
 	b = strconv.AppendInt(b, int64(status), 10)
 	b = append(b, ' ')
@@ -312,21 +322,22 @@ func appendStatusLine(b []byte, status int) []byte {
 	return append(b, "\r\n"...)
 }
 
-// A stamp is a Date as it stands in every answer of one second.
+// A stamp is the Date field as it stands in every answer of one second.
 type stamp struct {
-	second int64
-	text   []byte
+	until time.Duration // on the server's clock: what the wall clock says then is the next second
+	field []byte
 }
 
-var lastStamp atomic.Pointer[stamp]
-
-// appendDate writes the time as RFC 9110, 5.6.7 wants it, formatted once per second.
-func appendDate(b []byte, now time.Time) []byte {
-	second := now.Unix()
-	s := lastStamp.Load()
-	if s == nil || s.second != second {
-		s = &stamp{second, now.UTC().AppendFormat(nil, http.TimeFormat)}
-		lastStamp.Store(s)
+// appendDate writes the Date field (RFC 9110, 6.6.1), formatted once per second. A wall clock that is set anew is
+// followed within a second.
+func (s *Server) appendDate(b []byte) []byte {
+	now := s.clock()
+	p := s.stamp.Load()
+	if p == nil || now >= p.until {
+		wall := time.Now()
+		field := append(wall.UTC().AppendFormat([]byte("Date: "), http.TimeFormat), "\r\n"...)
+		p = &stamp{now + time.Second - time.Duration(wall.Nanosecond()), field}
+		s.stamp.Store(p)
 	}
-	return append(b, s.text...)
+	return append(b, p.field...)
 }

@@ -435,7 +435,7 @@ func TestAfterReturn(t *testing.T) {
 		kept, reqs = append(kept, w), append(reqs, r)
 		fmt.Fprint(w, r.URL.Path)
 	}
-	inWorld(t, h, nil, func(w *world) {
+	inWorld(t, h, func(s *Server) { s.ReuseRequests = false }, func(w *world) {
 		kept, reqs = nil, nil
 		c, _ := w.l.dial()
 		defer c.Close()

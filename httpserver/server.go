@@ -52,6 +52,12 @@ type Server struct {
 	// CloseMode says how connections are ended [CloseHalf].
 	CloseMode CloseMode
 
+	// ReuseRequests makes a simple request cost no allocation. It is a promise: Handler and AccessLog keep nothing of a
+	// request once they have returned, and no goroutine they started still uses it. The Request, its URL, Header, context
+	// and strings and the answer's Header then serve the next request, of any client: strings that are to last must be
+	// cloned. A handler that panics or hijacks may keep them.
+	ReuseRequests bool
+
 	// DisableGeneralOptionsHandler passes "OPTIONS *" to the Handler instead of answering it.
 	DisableGeneralOptionsHandler bool
 
@@ -75,6 +81,8 @@ type Server struct {
 	done      chan struct{}
 	lastID    atomic.Uint64
 	lingering atomic.Int32 // plain connections that do
+	stamp     atomic.Pointer[stamp]
+	exchanges sync.Pool // of *exchange, with ReuseRequests
 
 	timeouts sync.Mutex // of the lists
 	heads    timeoutList
@@ -122,6 +130,9 @@ func (s *Server) list(kind int) *timeoutList {
 	}
 	return &s.idles
 }
+
+// clock returns the time since the server started. It costs half of time.Now.
+func (s *Server) clock() time.Duration { return time.Since(s.started) }
 
 func (s *Server) maxHeader() int {
 	if s.MaxHeaderBytes > 0 {

@@ -11,11 +11,12 @@ const (
 )
 
 // A stallGuard watches the waits of a running request, for body bytes and for room to send, and ends the connection
-// when one makes no progress for [Server.StallTimeout]. A wait is stamped, not timed: the timer looks at the stamps
-// once per time-out, so the connection ends after one to two of them.
+// when one makes no progress for [Server.StallTimeout]. A wait is numbered, not timed: the timer looks once per time-out
+// whether it meets the same wait again, so the connection ends after one to two of them.
 type stallGuard struct {
 	c     *conn
-	since [2]atomic.Int64 // when a wait of that direction began, in ns since the server started; 0: none
+	waits [2]atomic.Uint32 // of that direction, begun and ended: odd while one lasts
+	met   [2]uint32        // waits at the timer's last look; node's owner's
 	node  timeoutNode
 	timed atomic.Bool // node is in the list
 	dead  atomic.Bool // a wait was ended
@@ -26,40 +27,47 @@ func (g *stallGuard) begin(direction int) {
 	if s.stalls.wait <= 0 {
 		return
 	}
-	now := time.Now()
-	g.since[direction].Store(max(1, int64(now.Sub(s.started))))
-	if g.timed.CompareAndSwap(false, true) {
-		s.stalls.push(&g.node, now)
+	g.waits[direction].Add(1)
+	if !g.timed.Load() && g.timed.CompareAndSwap(false, true) {
+		g.look()
 	}
 }
 
-func (g *stallGuard) end(direction int) { g.since[direction].Store(0) }
+func (g *stallGuard) end(direction int) {
+	if g.c.srv.stalls.wait > 0 {
+		g.waits[direction].Add(1)
+	}
+}
+
+// look notes the waits that last now, and comes again. The caller has set timed, or it stands since the look before.
+func (g *stallGuard) look() {
+	for i := range g.waits {
+		g.met[i] = g.waits[i].Load()
+	}
+	g.c.srv.stalls.push(&g.node, time.Now())
+}
 
 // expire is the timer's look.
 func (g *stallGuard) expire() {
-	s := g.c.srv
-	now := time.Now()
-	waits := false
-	for i := range g.since {
-		since := g.since[i].Load()
-		if since == 0 {
-			continue
-		}
-		waits = true
-		if now.Sub(s.started)-time.Duration(since) >= s.stalls.wait {
+	for i := range g.waits {
+		if n := g.waits[i].Load(); n%2 != 0 && n == g.met[i] {
 			g.dead.Store(true)
 			g.c.nc.SetDeadline(past)
 			return
 		}
 	}
-	if waits {
-		s.stalls.push(&g.node, now)
+	if g.waiting() {
+		g.look()
 		return
 	}
 	g.timed.Store(false)
-	if g.since[reading].Load()|g.since[writing].Load() != 0 && g.timed.CompareAndSwap(false, true) {
-		s.stalls.push(&g.node, now)
+	if g.waiting() && g.timed.CompareAndSwap(false, true) {
+		g.look()
 	}
+}
+
+func (g *stallGuard) waiting() bool {
+	return (g.waits[reading].Load()|g.waits[writing].Load())%2 != 0
 }
 
 // past is a deadline that ends a wait at once.

@@ -47,16 +47,6 @@ func (l *timeoutList) push(n *timeoutNode, now time.Time) {
 	}
 }
 
-// ensure starts n's wait at start unless it waits here already.
-func (l *timeoutList) ensure(n *timeoutNode, start time.Time) {
-	l.mu.Lock()
-	here := n.list == l
-	l.mu.Unlock()
-	if !here {
-		l.push(n, start)
-	}
-}
-
 // forget ends n's wait, wherever it waits.
 func (l *timeoutList) forget(n *timeoutNode) {
 	l.mu.Lock()
