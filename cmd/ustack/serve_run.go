@@ -103,6 +103,8 @@ func (s *server) listen(l *listener, handler http.Handler) error {
 		MaxRequests: l.maxRequests,
 		CloseMode:   l.closeMode,
 		ErrorLog:    s.console.logger(),
+		// The site and the access log keep nothing of a request.
+		ReuseRequests: true,
 	}
 	if s.log != nil {
 		h.AccessLog = s.log.add

@@ -25,6 +25,7 @@ var (
 	plainText   = []string{"text/plain"}
 )
 
+// hello never changes: caches may keep it, and it needs no field that forbids them.
 func hello(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h["Content-Type"] = plainText
