@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"runtime"
 	"syscall"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -20,43 +22,47 @@ const (
 	baseURL    = "http://" + serverAddr
 )
 
-// insideEnv marks the process that runs in private namespaces.
+// insideEnv holds a directory for files, in the process that runs in private namespaces.
 const insideEnv = "USTACK_BENCH_INSIDE"
 
 // goInside runs this program again, with the same arguments, in network, mount and process namespaces
 // of its own: when it ends, by whatever signal, everything it started ends with it.
-func goInside() error {
+func goInside(ctx context.Context) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(self, os.Args[1:]...)
-	cmd.Env = append(os.Environ(), insideEnv+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = nil, os.Stdout, os.Stderr
+	dir, err := os.MkdirTemp("", "ustack-bench")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(dir) // what is mounted on it inside is gone by then
+	cmd := exec.CommandContext(ctx, self, os.Args[1:]...)
+	cmd.Env = append(os.Environ(), insideEnv+"="+dir)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWPID | syscall.CLONE_NEWNS,
 		Pdeathsig:  syscall.SIGKILL,
 	}
-	runtime.LockOSThread() // Pdeathsig is about the thread
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 30 * time.Second // to stop the servers and to print what there is
+	runtime.LockOSThread()           // Pdeathsig is about the thread
+	defer runtime.UnlockOSThread()
 	return cmd.Run()
 }
 
-// furnish makes fresh namespaces fit to live in and returns a directory in memory for files.
-func furnish() (string, error) {
+// furnish makes fresh namespaces fit to live in: files go to memory.
+func furnish(dir string) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return "", fmt.Errorf("make mounts private: %w", err)
+		return fmt.Errorf("make mounts private: %w", err)
 	}
 	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
-		return "", fmt.Errorf("mount /proc: %w", err)
-	}
-	dir, err := os.MkdirTemp("", "ustack-bench")
-	if err != nil {
-		return "", err
+		return fmt.Errorf("mount /proc: %w", err)
 	}
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=755"); err != nil {
-		return "", fmt.Errorf("mount tmpfs: %w", err)
+		return fmt.Errorf("mount tmpfs: %w", err)
 	}
-	return dir, openFiles()
+	return openFiles()
 }
 
 // openFiles lets clients have as many connections as the machine allows. Set by hand, the limit holds

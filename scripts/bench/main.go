@@ -33,9 +33,13 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := dispatch(ctx, os.Args[1:]); err != nil {
+	err := dispatch(ctx, os.Args[1:])
+	stop()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() > 0 {
+		os.Exit(exit.ExitCode()) // the process inside has said why
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
-		stop()
 		os.Exit(1)
 	}
 }
@@ -114,7 +118,7 @@ func bench(ctx context.Context, args []string) error {
 		return err
 	}
 	if os.Getenv(insideEnv) == "" {
-		return goInside()
+		return goInside(ctx)
 	}
 	return measure(ctx, &c)
 }
@@ -144,8 +148,8 @@ func check() error {
 
 // measure does all of the work inside the private namespaces.
 func measure(ctx context.Context, c *config) error {
-	dir, err := furnish()
-	if err != nil {
+	dir := os.Getenv(insideEnv)
+	if err := furnish(dir); err != nil {
 		return err
 	}
 	t, err := newTools(dir, c)
