@@ -184,7 +184,7 @@ func (c *Conn) checkRoom() {
 	if buffer == 0 || c.app.Fiddle || s.State < tcb.Established || s.State > tcb.FinWait2 {
 		return
 	}
-	if taken := s.RcvAdv.Sub(s.RcvNxt) + s.RcvQueued; taken >= buffer+64<<10 {
+	if taken := s.RcvAdv.Sub(s.RcvNxt) + s.RcvQueued; taken >= buffer+1<<s.RcvScale {
 		c.fail("the receive buffer bounds what is promised", "%d octets of %d", taken, buffer)
 	}
 }

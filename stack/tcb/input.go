@@ -57,7 +57,8 @@ func (t *TCB) inputSynSent(now Time, seg *tcpseg.Segment) Drop {
 // takeSYN learns what the peer's SYN says.
 func (t *TCB) takeSYN(now Time, seg *tcpseg.Segment) {
 	t.rcv.irs, t.rcv.nxt, t.rcv.lastAck = seg.Seq, seg.Seq.Add(1), seg.Seq.Add(1)
-	t.rcv.adv = t.rcv.nxt.Add(synWindow(&t.opt))
+	t.rcv.edge = t.rcv.nxt.Add(synWindow(&t.opt))
+	t.rcv.adv = t.rcv.edge
 	t.negotiate(&seg.Options)
 	t.ts.recent, t.ts.at = seg.Options.TSVal, now
 	t.setPeerWindow(int(seg.Window), seg.Seq, t.snd.una) // never scaled in a SYN (RFC 7323 §2.2)

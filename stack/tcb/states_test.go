@@ -226,3 +226,16 @@ func TestPeersKeepAlive(t *testing.T) {
 		s.at(1000 + i*100).recv(". 0:0(0) ack 1").expect(". 1:1(0) ack 1")
 	}
 }
+
+// Rounding the window field up must not let small segments push the edge along while nobody reads.
+// req: U-19 7323-04 SHLD-14
+func TestRoundingDoesNotCreep(t *testing.T) {
+	s := established(t, Options{RcvBuf: 3000}, tcpseg.Options{MSS: 1000, SACKPermitted: true, HasScale: true, Scale: 7})
+	s.tcb.rcv.scale = 7
+	for i := range 5000 {
+		s.recv(". " + span(1+i, 1) + " ack 1").quiet()
+	}
+	if got := s.tcb.Readable(); got > 3000+128 {
+		t.Errorf("%d octets were taken into a buffer of 3000", got)
+	}
+}

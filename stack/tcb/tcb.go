@@ -90,7 +90,8 @@ type receive struct {
 	outOfOrder ranges
 	irs        tcpseg.Seq
 	nxt        tcpseg.Seq
-	adv        tcpseg.Seq // right edge promised to the peer; it never moves left
+	edge       tcpseg.Seq // right edge of the window; it never moves left
+	adv        tcpseg.Seq // the same as the peer may have understood it, rounded up by the shift
 	scale      uint8
 	mss        int // what we advertised
 	size       int // what the window may grow to now
@@ -155,7 +156,8 @@ func Accept(now Time, c *Config, h *Handshake) *TCB {
 	t := newTCB(now, c, h.ISS, h.TSOffset)
 	t.synTimeouts = h.Resent
 	t.rcv.irs, t.rcv.nxt, t.rcv.lastAck = h.IRS, h.IRS.Add(1), h.IRS.Add(1)
-	t.rcv.adv = t.rcv.nxt.Add(synWindow(&t.opt))
+	t.rcv.edge = t.rcv.nxt.Add(synWindow(&t.opt))
+	t.rcv.adv = t.rcv.edge
 	t.ts.recent, t.ts.at = h.TSRecent, now
 	t.negotiate(&h.Peer)
 	t.snd.una = h.ISS.Add(1)

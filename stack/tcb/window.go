@@ -57,23 +57,27 @@ func (t *TCB) rcvWindow() int { return t.rcv.adv.Sub(t.rcv.nxt) }
 // the window field can say it.
 func (t *TCB) windowRoom() int {
 	free := min(max(t.rcvLimit()-t.Readable(), 0), maxSynWindow<<t.rcv.scale)
-	return t.rcv.nxt.Add(free).Sub(t.rcv.adv)
+	return t.rcv.nxt.Add(free).Sub(tcpseg.Max(t.rcv.edge, t.rcv.nxt))
 }
 
 // worthwhile is the smallest move of the right edge that is announced, so that the peer is not
-// drawn into silly segments (RFC 9293 §3.8.6.2.2).
-func (t *TCB) worthwhile() int { return min(max(t.rcvLimit()/2, 1), t.rcv.mss) }
+// drawn into silly segments (RFC 9293 §3.8.6.2.2) and the window field shows the move.
+func (t *TCB) worthwhile() int {
+	limit := t.rcvLimit()
+	return max(min(limit/2, t.rcv.mss), min(limit, 1<<t.rcv.scale), 1)
+}
 
-// advertise moves the right edge as far as it may go and returns the window field. The edge
-// never moves left, not even by the rounding of the shift (SHLD-14).
+// advertise moves the right edge as far as it may go and returns the window field. The edge never
+// moves left (SHLD-14). Where the shift cannot express the window it is rounded up, always from the
+// exact edge: what is promised in excess stays below one unit, however many ACKs go out.
 func (t *TCB) advertise() uint16 {
-	edge := t.rcv.adv
+	edge := tcpseg.Max(t.rcv.edge, t.rcv.nxt)
 	if room := t.windowRoom(); room >= t.worthwhile() {
 		edge = edge.Add(room)
 	}
-	wnd := edge.Sub(t.rcv.nxt)
+	t.rcv.edge = edge
 	unit := 1 << t.rcv.scale
-	field := min((wnd+unit-1)>>t.rcv.scale, maxSynWindow)
+	field := min((edge.Sub(t.rcv.nxt)+unit-1)>>t.rcv.scale, maxSynWindow)
 	t.rcv.adv = tcpseg.Max(t.rcv.adv, t.rcv.nxt.Add(field<<t.rcv.scale))
 	return uint16(field)
 }
