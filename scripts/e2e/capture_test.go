@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gopacket/gopacket/pcapgo"
 	"golang.org/x/sys/unix"
 )
 
@@ -276,14 +278,11 @@ func TestSlowStart(t *testing.T) {
 			for range 3 {
 				flights := slowStart(t, f)
 				t.Logf("segments in each round trip: %v", flights)
-				if flights[0] != 10 {
-					t.Fatalf("the initial window has %d segments, want 10", flights[0])
-				}
-				if doubles(flights) {
+				if flights[0] == 10 && doubles(flights) {
 					return
 				}
 			}
-			t.Error("no try doubled from round trip to round trip")
+			t.Error("no try started with ten segments and doubled from round trip to round trip")
 		})
 	}
 }
@@ -370,8 +369,7 @@ func TestOffloadAuto(t *testing.T) {
 			done := capture(t, "-s", "96", "tcp port 80 or udp")
 			time.Sleep(700 * time.Millisecond)
 			file := done()
-			late := count(t, file, "frame.time_relative > 0.5")
-			big := count(t, file, "frame.time_relative > 0.5 && frame.len > 1500")
+			late, big := lateFrames(t, file)
 			if late < 1000 || big > 0 {
 				t.Errorf("after half a second %d frames, %d of them beyond the MTU", late, big)
 			}
@@ -387,17 +385,39 @@ func TestOffloadAuto(t *testing.T) {
 	}
 }
 
-// count returns how many packets of a capture match filter, without a closer look at any.
-func count(t *testing.T, file, filter string) int {
+// lateFrames counts the packets of a capture from half a second after its first on, and those of them
+// that are beyond the MTU.
+func lateFrames(t *testing.T, file string) (late, big int) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "tshark", "-r", file, "--disable-protocol", "tcp", "-Y", filter, "-T", "fields", "-e", "frame.number")
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
+	f, err := os.Open(file)
 	if err != nil {
-		t.Fatalf("tshark: %v: %s", err, stderr.Bytes())
+		t.Fatal(err)
 	}
-	return bytes.Count(out, []byte("\n"))
+	defer f.Close()
+	r, err := pcapgo.NewNgReader(bufio.NewReader(f), pcapgo.DefaultNgReaderOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var start time.Time
+	for {
+		_, info, err := r.ReadPacketData()
+		if err == io.EOF {
+			return late, big
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if start.IsZero() {
+			start = info.Timestamp
+		}
+		if info.Timestamp.Sub(start) < 500*time.Millisecond {
+			continue
+		}
+		late++
+		if info.Length > 1500 {
+			big++
+		}
+	}
 }
 
 // TestPcap expects --pcap to hold the whole story from the SYN on.
