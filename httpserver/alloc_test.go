@@ -109,14 +109,14 @@ func TestAllocs(t *testing.T) {
 
 // TestIdleOwnsNothing: between requests a connection holds no buffer.
 func TestIdleOwnsNothing(t *testing.T) {
-	s := &Server{Handler: http.HandlerFunc(demo)}
+	s := &Server{Handler: http.HandlerFunc(demo), ReuseRequests: true}
 	s.once.Do(s.init)
 	c := new(scripted)
 	s.serveConn(t.Context(), c)
 	defer s.Close()
 	c.turn(simpleGet)
 	for k := range s.conns {
-		if k.out.buf != nil || k.partial != nil || k.busy {
+		if k.out.buf != nil || k.partial != nil || k.view != nil || k.eaten != 0 || k.spare != nil || k.busy {
 			t.Errorf("output %d, partial head %d, busy %v", len(k.out.buf), len(k.partial), k.busy)
 		}
 	}

@@ -146,6 +146,8 @@ func (c *conn) abort() {
 // leave takes the connection out of the server's books.
 func (c *conn) leave(state http.ConnState) {
 	c.dropPartial()
+	c.releaseSpare()
+	c.view, c.eaten = nil, 0
 	c.srv.flushes.forget(&c.flushNode)
 	c.srv.stalls.forget(&c.stall.node)
 	c.srv.untrack(c)

@@ -59,6 +59,7 @@ type conn struct {
 	blank       int           // empty lines before the request
 	blankCR     bool          // the CR of one more was read
 	headStart   time.Duration // when partial began, on the server's clock
+	spare       *exchange // with ReuseRequests, for the next request of the burst
 	requests    int
 	burst       int  // requests since there was nothing to read
 	active      bool // last state told was StateActive
@@ -291,6 +292,7 @@ func (c *conn) work() {
 // woken.
 func (c *conn) rest() {
 	c.burst = 0
+	c.releaseSpare()
 	if c.out.flush() != nil {
 		c.close(ReasonWriteError)
 		return

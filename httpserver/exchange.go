@@ -36,29 +36,45 @@ const (
 )
 
 // newExchange returns a blank exchange: with ReuseRequests one that was used before, if there is one.
-func (s *Server) newExchange(c *conn) *exchange {
-	if s.ReuseRequests {
-		if x, ok := s.exchanges.Get().(*exchange); ok {
-			x.reset()
-			x.c = c
-			return x
-		}
+func (c *conn) newExchange() *exchange {
+	x := c.spare
+	if c.spare = nil; x == nil && c.srv.ReuseRequests {
+		x, _ = c.srv.exchanges.Get().(*exchange)
 	}
-	return &exchange{c: c}
+	if x == nil {
+		return &exchange{c: c}
+	}
+	x.reset(c)
+	return x
 }
 
 // recycle takes an exchange whose handler has returned.
-func (s *Server) recycle(x *exchange) {
-	if s.ReuseRequests && cap(x.text) <= maxReusedText && len(x.header) <= maxReusedFields && len(x.w.hdr) <= maxReusedFields {
-		s.exchanges.Put(x)
+func (c *conn) recycle(x *exchange) {
+	if c.srv.ReuseRequests && cap(x.text) <= maxReusedText && len(x.header) <= maxReusedFields && len(x.w.hdr) <= maxReusedFields {
+		c.spare = x
+	}
+	if c.phase != phaseServe {
+		c.releaseSpare()
 	}
 }
 
-// reset makes x blank, but for the memory of its strings and fields.
-func (x *exchange) reset() {
-	clear(x.header)
-	clear(x.w.hdr)
-	*x = exchange{head: head{header: x.header, values: x.values}, text: x.text, w: response{hdr: x.w.hdr}}
+// releaseSpare gives away what the connection has kept for its burst.
+func (c *conn) releaseSpare() {
+	if c.spare != nil {
+		c.srv.exchanges.Put(c.spare)
+		c.spare = nil
+	}
+}
+
+// reset makes x blank, but for the memory of its strings and fields, for use by c.
+func (x *exchange) reset(c *conn) {
+	if len(x.header) > 0 { // clear takes its time even for an empty map
+		clear(x.header)
+	}
+	if len(x.w.hdr) > 0 {
+		clear(x.w.hdr)
+	}
+	*x = exchange{c: c, head: head{header: x.header, values: x.values}, text: x.text, w: response{hdr: x.w.hdr}}
 }
 
 // parse reads the head p, of which it keeps nothing.
@@ -137,7 +153,7 @@ func (x *exchange) announceTrailer(lists []string) {
 
 // serve answers the request whose head is p.
 func (c *conn) serve(p []byte) {
-	x := c.srv.newExchange(c)
+	x := c.newExchange()
 	perr := x.parse(p)
 	c.consumeHead(p)
 	c.requests++
@@ -168,7 +184,7 @@ func (c *conn) serve(p []byte) {
 		return
 	}
 	c.conclude(x)
-	c.srv.recycle(x)
+	c.recycle(x)
 }
 
 // stamp notes when x began, for the log.

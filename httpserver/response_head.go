@@ -34,17 +34,13 @@ func (w *response) settle() {
 func (w *response) settleFields() {
 	var room [24]string
 	keys := room[:0]
-	for key := range w.hdr {
+	for key, values := range w.hdr {
 		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	for _, list := range w.hdr["Trailer"] {
-		for name := range strings.SplitSeq(list, ",") {
-			if key := http.CanonicalHeaderKey(trimOWS(name)); isToken(key) && trailerAllowed(key) {
-				w.fields.trailer = append(w.fields.trailer, key)
-			}
+		if key == "Trailer" {
+			w.noteTrailer(values)
 		}
 	}
+	slices.Sort(keys)
 	for _, key := range keys {
 		values := w.hdr[key]
 		if w.noteField(key, values) || slices.Contains(w.fields.trailer, key) {
@@ -52,6 +48,17 @@ func (w *response) settleFields() {
 		}
 		for _, v := range values {
 			w.stage = appendField(w.stage, key, v)
+		}
+	}
+}
+
+// noteTrailer takes the names that the handler announced.
+func (w *response) noteTrailer(lists []string) {
+	for _, list := range lists {
+		for name := range strings.SplitSeq(list, ",") {
+			if key := http.CanonicalHeaderKey(trimOWS(name)); isToken(key) && trailerAllowed(key) {
+				w.fields.trailer = append(w.fields.trailer, key)
+			}
 		}
 	}
 }
