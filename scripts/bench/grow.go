@@ -93,7 +93,7 @@ func newGrowth(n int, discard bool) (*growth, error) {
 	if discard {
 		ln.OnAccept(discardAll)
 	} else {
-		srv := &httpserver.Server{Handler: http.HandlerFunc(growHello), IdleTimeout: time.Hour}
+		srv := &httpserver.Server{Handler: http.HandlerFunc(growHello), IdleTimeout: time.Hour, ReuseRequests: true}
 		go srv.Serve(ln)
 	}
 	p, err := newPeer(far.Queues()[0], ippkt.FromNetip(netip.MustParseAddr(serverAddr)), growPort, n)
