@@ -14,12 +14,13 @@ type scripted struct {
 	in, last []byte
 	out      int // bytes written
 	writes   int
+	discards int
 	f        func()
 }
 
 func (c *scripted) OnReadable(f func())                { c.f = f }
 func (c *scripted) Peek() ([]byte, []byte, error)      { return c.in, nil, nil }
-func (c *scripted) Discard(n int) error                { c.in = c.in[n:]; return nil }
+func (c *scripted) Discard(n int) error                { c.in = c.in[n:]; c.discards++; return nil }
 func (c *scripted) Done() <-chan struct{}              { return nil }
 func (c *scripted) Read(p []byte) (int, error)         { return 0, io.EOF }
 func (c *scripted) Close() error                       { return nil }

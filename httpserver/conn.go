@@ -59,7 +59,7 @@ type conn struct {
 	blank       int           // empty lines before the request
 	blankCR     bool          // the CR of one more was read
 	headStart   time.Duration // when partial began, on the server's clock
-	spare       *exchange // with ReuseRequests, for the next request of the burst
+	spare       *exchange     // with ReuseRequests, for the next request of the burst
 	requests    int
 	burst       int  // requests since there was nothing to read
 	active      bool // last state told was StateActive

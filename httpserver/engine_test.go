@@ -44,7 +44,7 @@ func (c *replay) Close() error                { c.over = true; return nil }
 
 // replayAll serves raw and returns all answers, without their Date.
 func replayAll(t *testing.T, raw string, split int) string {
-	s := &Server{Handler: http.HandlerFunc(demo), ErrorLog: log.New(io.Discard, "", 0)}
+	s := &Server{Handler: http.HandlerFunc(demo), ErrorLog: log.New(io.Discard, "", 0), ReuseRequests: split%2 == 1}
 	s.once.Do(s.init)
 	defer s.Close()
 	c := &replay{split: split}
