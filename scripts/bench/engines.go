@@ -51,7 +51,7 @@ func engines() []engine {
 		{Name: rawOff, raw: true, slow: true, What: "the same, every packet at most one MTU", command: []string{"self", "server", "raw-wire"}},
 		{Name: netHTTP, veth: true, What: "kernel TCP over veth, net/http", command: []string{"self", "server", "net/http"}},
 		{Name: fastHTTP, veth: true, What: "kernel TCP over veth, fasthttp", command: []string{"self", "server", "fasthttp"}},
-		{Name: gvPlain, slow: true, What: "gVisor netstack over a plain TUN, as it ships", command: []string{"ustack", "serve", "--engine", "gvisor", "--offload", "off", "--procs", procs}},
+		{Name: gvPlain, slow: true, What: "gVisor netstack as it ships: its fdbased endpoint on a plain TUN, net/http", command: []string{"self", "server", "gvisor"}},
 		{Name: gvVirtio, What: "gVisor netstack with a virtio link endpoint: the best a gVisor user could write", command: []string{"ustack", "serve", "--engine", "gvisor", "--offload", "on", "--procs", procs}},
 		{Name: ownOff, slow: true, What: "ustack, every packet at most one MTU, checksums our own", command: []string{"ustack", "serve", "--offload", "off"}},
 		{Name: ownOn, What: "ustack, super-segments through the device", command: []string{"ustack", "serve", "--offload", "on"}},

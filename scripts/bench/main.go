@@ -69,6 +69,8 @@ func server(ctx context.Context, args []string) error {
 		return serveRaw(ctx, true)
 	case "raw-wire":
 		return serveRaw(ctx, false)
+	case "gvisor":
+		return serveGVisor(ctx)
 	}
 	ln, err := net.Listen("tcp4", serverAddr+":80")
 	if err != nil {
