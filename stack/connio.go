@@ -5,8 +5,6 @@ import (
 	"net"
 	"os"
 	"syscall"
-
-	"ustack/stack/tcb"
 )
 
 // Read reads what has arrived, waiting for the first octet. It returns io.EOF after the peer's
@@ -119,13 +117,15 @@ func (c *Conn) Discard(n int) error {
 
 // Write queues p and sends what may be sent; it waits for room in the send queue. It does not
 // wait for delivery. Several Writes at the same time do not mix their data.
-func (c *Conn) Write(p []byte) (int, error) { return c.write(p, (*tcb.TCB).Write) }
+func (c *Conn) Write(p []byte) (int, error) { return c.WriteGather(p, nil) }
 
 // WriteShared is Write without copying: the send queue refers to p until it is acknowledged,
 // so p must never change again. Meant for data that outlives the connection.
-func (c *Conn) WriteShared(p []byte) (int, error) { return c.write(p, (*tcb.TCB).WriteShared) }
+func (c *Conn) WriteShared(p []byte) (int, error) { return c.WriteGather(nil, p) }
 
-func (c *Conn) write(p []byte, put func(*tcb.TCB, tcb.Time, []byte) int) (int, error) {
+// WriteGather is Write(head) and WriteShared(shared) in one: the head of an answer and its body
+// share their first segment.
+func (c *Conn) WriteGather(head, shared []byte) (int, error) {
 	c.lock()
 	defer c.unlock()
 	if err := c.beginWrite(); err != nil {
@@ -134,12 +134,12 @@ func (c *Conn) write(p []byte, put func(*tcb.TCB, tcb.Time, []byte) int) (int, e
 	defer c.endWrite()
 	n := 0
 	for {
-		m := put(c.t, c.clock(), p[n:])
+		m := c.put(head, shared, n)
 		n += m
 		if m > 0 {
 			c.flushSelf()
 		}
-		if n == len(p) {
+		if n == len(head)+len(shared) {
 			return n, nil
 		}
 		if m == 0 || c.t.Writable() == 0 { // a long flush lets the lock go: room may have come
@@ -149,6 +149,20 @@ func (c *Conn) write(p []byte, put func(*tcb.TCB, tcb.Time, []byte) int) (int, e
 			return n, c.opError("write", err)
 		}
 	}
+}
+
+// put queues what comes after the first n octets of head and shared, as far as there is room.
+func (c *Conn) put(head, shared []byte, n int) int {
+	m := 0
+	if n < len(head) {
+		if m = c.t.Write(c.clock(), head[n:]); n+m < len(head) {
+			return m
+		}
+	}
+	if n += m; n < len(head)+len(shared) {
+		m += c.t.WriteShared(c.clock(), shared[n-len(head):])
+	}
+	return m
 }
 
 // beginWrite waits for the writers before us.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -222,4 +223,26 @@ func TestQueues(t *testing.T) {
 	if len(used) < 2 {
 		t.Error("all connections are on one queue")
 	}
+}
+
+// A head and the body behind it share their first segment, in order and without a runt between. req: SHLD-28
+func TestWriteGather(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire(t)
+		c, _ := w.accepted(false, 4000)
+		head, body := []byte(strings.Repeat("h", 200)), []byte(strings.Repeat("b", 1000))
+		if n, err := c.WriteGather(head, body); n != 1200 || err != nil {
+			t.Fatal(n, err)
+		}
+		var got []byte
+		var sizes []int
+		for _, b := range w.recv() {
+			_, s := w.parse(b)
+			got = append(got, s.Payload...)
+			sizes = append(sizes, len(s.Payload))
+		}
+		if string(got) != string(head)+string(body) || len(sizes) != 3 || sizes[0] != sizes[1] {
+			t.Errorf("segments of %v octets, or wrong ones", sizes)
+		}
+	})
 }
