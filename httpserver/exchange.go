@@ -74,7 +74,11 @@ func (x *exchange) reset(c *conn) {
 	if len(x.w.hdr) > 0 {
 		clear(x.w.hdr)
 	}
-	*x = exchange{c: c, head: head{header: x.header, values: x.values}, text: x.text, w: response{hdr: x.w.hdr}}
+	x.c, x.body, x.framing, x.url, x.start = c, nil, framing{}, url.URL{}, time.Time{}
+	x.head = head{header: x.header, values: x.values}
+	x.ctx = requestContext{}
+	x.w = response{hdr: x.w.hdr}
+	// prepare writes the rest, which is req
 }
 
 // parse reads the head p, of which it keeps nothing.

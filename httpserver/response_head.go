@@ -32,22 +32,25 @@ func (w *response) settle() {
 }
 
 func (w *response) settleFields() {
-	var room [24]string
-	keys := room[:0]
+	type field struct {
+		key    string
+		values []string
+	}
+	var room [8]field
+	fields := room[:0]
 	for key, values := range w.hdr {
-		keys = append(keys, key)
 		if key == "Trailer" {
 			w.noteTrailer(values)
 		}
+		fields = append(fields, field{key, values})
 	}
-	slices.Sort(keys)
-	for _, key := range keys {
-		values := w.hdr[key]
-		if w.noteField(key, values) || slices.Contains(w.fields.trailer, key) {
+	slices.SortFunc(fields, func(a, b field) int { return strings.Compare(a.key, b.key) })
+	for _, f := range fields {
+		if w.noteField(f.key, f.values) || slices.Contains(w.fields.trailer, f.key) {
 			continue
 		}
-		for _, v := range values {
-			w.stage = appendField(w.stage, key, v)
+		for _, v := range f.values {
+			w.stage = appendField(w.stage, f.key, v)
 		}
 	}
 }
