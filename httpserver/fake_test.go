@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -28,7 +29,7 @@ type pipeEnd struct {
 	dead    bool
 
 	writes  int // calls of Write
-	shared  int // calls of WriteShared
+	shared  int // calls of WriteGather
 	pulled  int // calls of ReadFrom
 	split   int // Peek's first piece ends here, if it is longer
 	limit   int // of the peer's in, beyond which Write waits; 0: none
@@ -229,11 +230,11 @@ func (e *pipeEnd) write(p []byte) (n int, err error) {
 	}
 }
 
-func (e *pipeEnd) WriteShared(p []byte) (int, error) {
+func (e *pipeEnd) WriteGather(head, shared []byte) (int, error) {
 	e.p.mu.Lock()
 	defer e.p.mu.Unlock()
 	e.shared++
-	return e.write(p)
+	return e.write(append(bytes.Clone(head), shared...))
 }
 
 func (e *pipeEnd) ReadFrom(r io.Reader) (int64, error) {

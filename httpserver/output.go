@@ -147,23 +147,27 @@ func (o *output) send(p []byte) (int, error) {
 	return n, err
 }
 
-// writeShared sends p, whose bytes never change, by reference if the connection can.
+// writeShared sends p, whose bytes never change, by reference if the connection can, together with what is gathered: the
+// head of an answer and its body share their first segment.
 func (o *output) writeShared(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	sw, ok := o.c.nc.(sharedWriter)
+	gw, ok := o.c.nc.(gatherWriter)
 	if !ok || len(p) < outputSize/2 {
 		return o.writeLocked(p)
 	}
-	if err := o.flushLocked(); err != nil {
-		return 0, err
+	if o.err != nil {
+		return 0, o.err
 	}
+	head := len(o.buf)
 	o.c.stall.begin(writing)
-	n, err := sw.WriteShared(p)
+	n, err := gw.WriteGather(o.buf, p)
 	o.c.stall.end(writing)
 	o.sent += int64(n)
 	o.fail(err)
-	return n, err
+	o.buf = o.buf[:0]
+	o.flushLocked() // gives the buffer back
+	return max(n-head, 0), err
 }
 
 // readFrom sends what src yields, n bytes at most, through the connection's own ReadFrom. Nobody else writes meanwhile:

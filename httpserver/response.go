@@ -20,9 +20,10 @@ const stageRoom = stageSize + 1<<10
 
 var stagePool = sync.Pool{New: func() any { return new([stageRoom]byte) }}
 
-// A sharedWriter sends bytes that never change by reference.
-type sharedWriter interface {
-	WriteShared(p []byte) (int, error)
+// A gatherWriter sends a copy of head and, by reference, shared, whose bytes never change, as one Write. It returns
+// how much of the two it took.
+type gatherWriter interface {
+	WriteGather(head, shared []byte) (int, error)
 }
 
 // A response is the http.ResponseWriter of one request. Beside the usual optional methods (Flush, Hijack, ReadFrom,
