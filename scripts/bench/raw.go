@@ -31,7 +31,10 @@ const (
 	rawChunk = 44 * rawMSS
 	// rawAckEvery is how much of an upload goes unacknowledged while more is ready to be read.
 	rawAckEvery = 256 << 10
-	rawStall    = 200 * time.Millisecond
+	// rawFlight is how much of a download is under way at most. More than this leaves the processor's
+	// cache before the client has read it, and is slower.
+	rawFlight = 256 << 10
+	rawStall  = 200 * time.Millisecond
 )
 
 var rawHello = []byte("HTTP/1.1 200 OK\r\nDate: Mon, 02 Jan 2006 15:04:05 GMT\r\nContent-Type: text/plain\r\n" +
@@ -347,7 +350,7 @@ func (s *rawServer) text(port uint16, f *rawFlow, b []byte, closing bool) {
 func (s *rawServer) fill(port uint16, f *rawFlow) {
 	for f.nxt.Less(f.end) && !f.finSent {
 		left := f.end.Sub(f.nxt)
-		room := f.window - f.nxt.Sub(f.una)
+		room := min(f.window, rawFlight) - f.nxt.Sub(f.una)
 		n := min(left, room, rawChunk)
 		switch {
 		case n <= 0, n < left && n < rawChunk/2 && f.nxt != f.una:
