@@ -42,8 +42,8 @@ const (
 
 // engines lists everybody in the order they are measured in each round. Nothing is pinned to a
 // processor, neither servers nor clients. GOMAXPROCS is what each engine takes by itself: Go's
-// default, one per processor, for the kernel's servers and for gVisor, which is slower with the one that `serve` would take; as
-// many as queues, one, for ustack.
+// default, one per processor, for the kernel's servers and for gVisor, which is slower with the one
+// that `serve` would take; for ustack as many as queues, one.
 func engines() []engine {
 	procs := strconv.Itoa(runtime.NumCPU())
 	return []engine{
