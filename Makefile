@@ -34,6 +34,7 @@ run: build ## serve on http://10.90.0.2/ (root; flags in ARGS=…)
 test: ## every test, a quick end-to-end run against the kernel's TCP included
 	@scripts/setup test
 	$(GO) test $(ARGS) $$($(GO) list ./... | grep -v '/scripts/e2e$$')
+	cd scripts/bench && $(GO) test $(ARGS) ./...
 	$(GO) test $(ARGS) ./scripts/e2e
 
 .PHONY: race
@@ -52,6 +53,7 @@ lint: ## gofmt, vet, staticcheck, the import graph
 	@scripts/setup go
 	@out=$$(gofmt -l .); [ -z "$$out" ] || { echo "gofmt wants to change:"; echo "$$out"; exit 1; }
 	$(GO) vet ./...
+	cd scripts/bench && $(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 	$(GO) test ./scripts/archtest
 
