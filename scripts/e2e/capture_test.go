@@ -274,7 +274,7 @@ func TestSlowStart(t *testing.T) {
 	serve(t, "--offload", "off", "--impair", "delay=50ms")
 	for _, f := range families {
 		t.Run(f.name, func(t *testing.T) {
-			// A busy machine makes delays of its own, which HyStart++ takes for a queue: one good try is enough.
+			// A busy machine adds delays of its own, and flights run into each other: one good try is enough.
 			for range 3 {
 				flights := slowStart(t, f)
 				t.Logf("segments in each round trip: %v", flights)
