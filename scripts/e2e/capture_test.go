@@ -330,6 +330,9 @@ func patientFetch(t *testing.T, f family) {
 		var setErr error
 		err := c.Control(func(fd uintptr) {
 			setErr = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 8<<20)
+			if setErr == unix.EPERM { // in a user namespace: what the machine allows is enough for four round trips
+				setErr = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 8<<20)
+			}
 		})
 		return errors.Join(err, setErr)
 	}}
