@@ -29,7 +29,7 @@ func (t *TCB) inputSynSent(now Time, seg *tcpseg.Segment) Drop {
 	hasACK := seg.Flags.Has(tcpseg.ACK)
 	if hasACK && (seg.Ack.LessEq(t.snd.iss) || t.snd.nxt.Less(seg.Ack)) {
 		if !seg.Flags.Has(tcpseg.RST) {
-			t.rst = pendingReset{due: true, bare: true, seq: seg.Ack}
+			t.refuse(seg)
 		}
 		return DropBadACK
 	}
@@ -56,9 +56,7 @@ func (t *TCB) inputSynSent(now Time, seg *tcpseg.Segment) Drop {
 
 // takeSYN learns what the peer's SYN says.
 func (t *TCB) takeSYN(now Time, seg *tcpseg.Segment) {
-	t.rcv.irs, t.rcv.nxt, t.rcv.lastAck = seg.Seq, seg.Seq.Add(1), seg.Seq.Add(1)
-	t.rcv.edge = t.rcv.nxt.Add(synWindow(&t.opt))
-	t.rcv.adv = t.rcv.edge
+	t.rcv.begin(seg.Seq, synWindow(&t.opt))
 	t.negotiate(&seg.Options)
 	t.ts.recent, t.ts.at = seg.Options.TSVal, now
 	t.setPeerWindow(int(seg.Window), seg.Seq, t.snd.una) // never scaled in a SYN (RFC 7323 §2.2)
@@ -116,11 +114,17 @@ func (t *TCB) inputCrossedSYN(now Time, seg *tcpseg.Segment) Drop {
 		return DropDuplicate
 	}
 	if !t.snd.una.Less(seg.Ack) || t.snd.nxt.Less(seg.Ack) {
-		t.rst = pendingReset{due: true, bare: true, seq: seg.Ack}
+		t.refuse(seg)
 		return DropBadACK
 	}
 	t.takeSynAck(now, seg)
 	return DropNone
+}
+
+// refuse owes the RST that an ACK of something never sent gets before the connection is open:
+// <SEQ=SEG.ACK><CTL=RST>.
+func (t *TCB) refuse(seg *tcpseg.Segment) {
+	t.rst = pendingReset{due: true, bare: true, seq: seg.Ack}
 }
 
 // pawsIdle is how long a timestamp stays comparable (RFC 7323 §5.5).
@@ -210,7 +214,7 @@ func (t *TCB) inputReset(now Time, seg *tcpseg.Segment) Drop {
 func (t *TCB) inputACK(now Time, seg *tcpseg.Segment) Drop {
 	if t.state == SynReceived {
 		if !t.snd.una.Less(seg.Ack) || t.snd.nxt.Less(seg.Ack) {
-			t.rst = pendingReset{due: true, bare: true, seq: seg.Ack}
+			t.refuse(seg)
 			return DropBadACK
 		}
 		t.setPeerWindow(int(seg.Window)<<t.snd.scale, seg.Seq, seg.Ack)
@@ -224,7 +228,8 @@ func (t *TCB) inputACK(now Time, seg *tcpseg.Segment) Drop {
 	}
 	t.heard, t.keepProbes = now, 0
 	t.takeACK(now, seg)
-	return t.afterACK(now)
+	t.afterACK(now)
+	return DropNone
 }
 
 // takeACK moves the left edge and the peer's window, and tells loss recovery.
@@ -303,21 +308,25 @@ func (t *TCB) tellWriter(acked int) {
 }
 
 // afterACK moves through the closing states when our FIN is acknowledged.
-func (t *TCB) afterACK(now Time) Drop {
-	finAcked := t.snd.fin && t.snd.una == t.snd.nxt
-	switch {
-	case finAcked && t.state == FinWait1:
+func (t *TCB) afterACK(now Time) {
+	if !t.finAcked() {
+		return
+	}
+	switch t.state {
+	case FinWait1:
 		t.state = FinWait2
 		if t.appClosed {
 			t.timers[linger] = now + finWait2Timeout
 		}
-	case finAcked && t.state == Closing:
+	case Closing:
 		t.enterTimeWait(now)
-	case finAcked && t.state == LastAck:
+	case LastAck:
 		t.die(nil)
 	}
-	return DropNone
 }
+
+// finAcked reports whether the peer has our FIN.
+func (t *TCB) finAcked() bool { return t.snd.fin && t.snd.una == t.snd.nxt }
 
 func (t *TCB) enterTimeWait(now Time) {
 	t.state = TimeWaiting

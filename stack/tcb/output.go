@@ -110,6 +110,14 @@ func answerOptions(o *tcpseg.Options, sack, ts, scaled bool, recent uint32) {
 
 func (t *TCB) tsval(now Time) uint32 { return tsClock(now) + t.ts.offset }
 
+// stamp adds the timestamps option where it was agreed on.
+func (t *TCB) stamp(now Time, o *tcpseg.Options) {
+	if t.ts.on {
+		o.HasTimestamps = true
+		o.TSVal, o.TSEcr = t.tsval(now), t.ts.recent
+	}
+}
+
 // tsClock is the timestamp clock: one tick a millisecond (RFC 7323 §5.4).
 func tsClock(now Time) uint32 { return uint32(now / granularity) }
 
@@ -368,10 +376,7 @@ func (t *TCB) emit(now Time, o *Out, seq tcpseg.Seq, n int, flags tcpseg.Flags, 
 	o.Seq, o.Ack, o.Flags, o.Urgent = seq, t.rcv.nxt, flags|tcpseg.ACK, 0
 	o.Window = t.advertise()
 	o.Options = tcpseg.Options{}
-	if t.ts.on {
-		o.Options.HasTimestamps = true
-		o.Options.TSVal, o.Options.TSEcr = t.tsval(now), t.ts.recent
-	}
+	t.stamp(now, &o.Options)
 	if blocks := t.sackBlocks(); blocks > 0 {
 		t.rcv.outOfOrder.sack(&o.Options, blocks)
 	}
@@ -394,10 +399,7 @@ func (t *TCB) emitReset(now Time, o *Out) {
 		o.Seq, o.Ack, o.Flags = t.rst.seq, 0, tcpseg.RST
 	} else {
 		o.Seq, o.Ack, o.Flags = t.snd.nxt, t.rcv.nxt, tcpseg.RST|tcpseg.ACK
-		if t.ts.on {
-			o.Options.HasTimestamps = true
-			o.Options.TSVal, o.Options.TSEcr = t.tsval(now), t.ts.recent
-		}
+		t.stamp(now, &o.Options)
 	}
 	t.rst = pendingReset{}
 	t.stats.segsOut++
@@ -412,8 +414,7 @@ func (t *TCB) settle(now Time, held Held) {
 	shut := t.inFlight() == 0 && waiting || t.snd.wnd == 0 && (t.inFlight() > 0 || waiting)
 	if !shut {
 		if t.timers[persist] != 0 || t.persistBackoff > 0 {
-			t.timers[persist], t.persistBackoff = 0, 0
-			t.snd.progress = now // time spent before a shut window does not count towards R2
+			t.stopPersist(now)
 		}
 		if t.inFlight() > 0 && t.timers[rexmit] == 0 {
 			t.armRexmit(now)

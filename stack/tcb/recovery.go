@@ -127,8 +127,7 @@ func (t *TCB) onRTO(now Time) {
 // windowReopened follows a window that opens after it had let nothing through: what probes and a
 // shrunk window left in flight was most likely refused, and is sent again without blame.
 func (t *TCB) windowReopened(now Time) {
-	t.timers[persist], t.persistBackoff = 0, 0
-	t.snd.progress = now
+	t.stopPersist(now)
 	if t.runs.n == 0 {
 		return
 	}

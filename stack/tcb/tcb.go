@@ -105,6 +105,13 @@ type receive struct {
 	tuneRead   int
 }
 
+// begin sets the receiving half behind the peer's SYN, with the window that our own SYN offers.
+func (r *receive) begin(irs tcpseg.Seq, window int) {
+	r.irs, r.nxt, r.lastAck = irs, irs.Add(1), irs.Add(1)
+	r.edge = r.nxt.Add(window)
+	r.adv = r.edge
+}
+
 // pendingReset is a RST that Output has to send.
 type pendingReset struct {
 	due  bool
@@ -155,9 +162,7 @@ func Dial(now Time, c *Config, d *DialInfo) *TCB {
 func Accept(now Time, c *Config, h *Handshake) *TCB {
 	t := newTCB(now, c, h.ISS, h.TSOffset)
 	t.synTimeouts = h.Resent
-	t.rcv.irs, t.rcv.nxt, t.rcv.lastAck = h.IRS, h.IRS.Add(1), h.IRS.Add(1)
-	t.rcv.edge = t.rcv.nxt.Add(synWindow(&t.opt))
-	t.rcv.adv = t.rcv.edge
+	t.rcv.begin(h.IRS, synWindow(&t.opt))
 	t.ts.recent, t.ts.at = h.TSRecent, now
 	t.negotiate(&h.Peer)
 	t.snd.una = h.ISS.Add(1)

@@ -118,7 +118,7 @@ func (t *TCB) reachFIN(now Time) {
 	switch {
 	case t.state == Established:
 		t.state = CloseWait
-	case t.state == FinWait1 && !(t.snd.fin && t.snd.una == t.snd.nxt):
+	case t.state == FinWait1 && !t.finAcked():
 		t.state = Closing
 	default:
 		t.enterTimeWait(now)

@@ -118,6 +118,12 @@ func (t *TCB) armPersist(now Time) {
 	t.timers[persist] = now + min(t.rtt.rto<<min(t.persistBackoff, 16), maxPersist)
 }
 
+// stopPersist ends probing. The time spent before a shut window does not count towards R2.
+func (t *TCB) stopPersist(now Time) {
+	t.timers[persist], t.persistBackoff = 0, 0
+	t.snd.progress = now
+}
+
 func (t *TCB) keepAliveIdle() Time {
 	return orDefault(Time(t.opt.KeepAliveIdle), Time(2*time.Hour)) // MUST-28
 }
