@@ -212,14 +212,17 @@ func (q *queue) addTo(s *link.Stats) {
 	s.WriteErrors += q.writeErrors.Load()
 }
 
+// The device never blocks, neither a read nor a write: the runtime need not be told of the call. Told, it would
+// take the P away from a write that the receiver has preempted, and start a second thread for it.
+
 func sysRead(fd int, b []byte) (int, syscall.Errno) {
-	n, _, errno := syscall.Syscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+	n, _, errno := syscall.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
 	return int(n), errno
 }
 
 func sysWrite(fd int, b []byte) error {
 	for {
-		_, _, errno := syscall.Syscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+		_, _, errno := syscall.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
 		switch errno {
 		case 0:
 			return nil
@@ -232,7 +235,7 @@ func sysWrite(fd int, b []byte) error {
 
 func sysWritev(fd int, iov []unix.Iovec) error {
 	for {
-		_, _, errno := syscall.Syscall(unix.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(iov))), uintptr(len(iov)))
+		_, _, errno := syscall.RawSyscall(unix.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(iov))), uintptr(len(iov)))
 		switch errno {
 		case 0:
 			return nil
