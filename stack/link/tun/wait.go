@@ -8,12 +8,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// spinLimit is how long a reader looks for the next packet before it goes to sleep: about what
-// waking a sleeping thread costs.
-const spinLimit = 50 * time.Microsecond
+// spinLimit is how long a reader looks for the next packet before it goes to sleep. It covers what a
+// peer on a virtual machine needs to be woken by our answer, handle it and ask again: a shorter spin
+// is in vain just then, and both ends pay for a wake-up in every round trip.
+const spinLimit = 200 * time.Microsecond
 
-// spinPause is how many waits go without a spin after one in which the processor was taken away.
-const spinPause = 4096
+// spinBelow is the average gap below which a spin is worth its while.
+const spinBelow = spinLimit / 2
+
+// wakeCost is about what waking a sleeping thread costs: a gap that was slept through seems longer by that.
+const wakeCost = 50 * time.Microsecond
+
+// maxPause is how many waits go without a spin at most after one in which the processor was taken away.
+const maxPause = 4096
 
 // waiter decides how to wait for a descriptor. While packets have been following each other
 // closely it spins, yielding the processor to other goroutines at every turn; else, and when the
@@ -21,11 +28,13 @@ const spinPause = 4096
 // the P, unlike a raw one, and leaves the runtime's netpoller out.
 //
 // On a busy machine a spin does harm: the scheduler favours those who sleep over those who have
-// used up their time. A turn of the spin that takes longer than the spin shall last tells so.
+// used up their time. A turn of the spin that takes longer than the spin shall last tells so; the more
+// often that is the case, the longer there is none.
 type waiter struct {
 	fds   [2]unix.PollFd
 	gap   time.Duration // moving average of how long an empty queue stayed empty
 	pause int           // waits to go without a spin
+	crowd int           // length of the last pause, less what quiet spins have taken off
 
 	polling atomic.Bool // holds the device's file open
 }
@@ -47,9 +56,34 @@ func (w *waiter) wait() (bool, error) {
 			return ready, err
 		}
 	}
+	if ready, err := w.letOthersRun(); ready || err != nil {
+		w.note(time.Since(start))
+		return ready, err
+	}
 	ready, err := w.poll(-1)
-	w.note(time.Since(start))
+	w.note(time.Since(start) - wakeCost)
 	return ready, err
+}
+
+// emptyYield is how long a yield takes at most when nobody else was there to run.
+const emptyYield = time.Microsecond
+
+// letOthersRun yields until no other goroutine of this P is ready. A system call that sleeps takes the
+// P along, and what is ready then waits until the runtime notices, for up to ten milliseconds. One
+// yield is not enough: at every 61st turn the scheduler serves the yielding goroutine first.
+func (w *waiter) letOthersRun() (bool, error) {
+	for alone := 0; alone < 2; alone++ {
+		before := time.Now()
+		runtime.Gosched()
+		if time.Since(before) < emptyYield {
+			continue
+		}
+		if ready, err := w.poll(0); ready || err != nil {
+			return ready, err
+		}
+		alone = -1
+	}
+	return false, nil
 }
 
 func (w *waiter) maySpin() bool {
@@ -57,7 +91,7 @@ func (w *waiter) maySpin() bool {
 		w.pause--
 		return false
 	}
-	return multiCPU && w.gap < spinLimit
+	return multiCPU && w.gap < spinBelow
 }
 
 func (w *waiter) spin(start time.Time) (bool, error) {
@@ -66,9 +100,11 @@ func (w *waiter) spin(start time.Time) (bool, error) {
 		ready, err := w.poll(0)
 		now := time.Now()
 		if now.Sub(last) > spinLimit {
-			w.pause = spinPause
+			w.crowd = min(max(16, 2*w.crowd), maxPause)
+			w.pause = w.crowd
 		}
 		if ready || err != nil {
+			w.crowd -= w.crowd / 8
 			w.note(now.Sub(start))
 			return ready, err
 		}
@@ -82,7 +118,7 @@ func (w *waiter) spin(start time.Time) (bool, error) {
 // note averages the gap. A long silence counts as a few spins, so that some ten quick packets
 // are enough to be awake again.
 func (w *waiter) note(gap time.Duration) {
-	w.gap += (min(gap, 4*spinLimit) - w.gap) / 8
+	w.gap += (min(gap, 2*spinLimit) - w.gap) / 8
 }
 
 func (w *waiter) poll(timeout int) (bool, error) {

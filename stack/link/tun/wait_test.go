@@ -1,6 +1,7 @@
 package tun
 
 import (
+	"runtime"
 	"testing"
 	"time"
 
@@ -59,7 +60,7 @@ func TestWaiterSpinsOnlyWhenBusy(t *testing.T) {
 }
 
 // A spin ends in time, ends with a packet, and pauses for a while when the processor was taken
-// away meanwhile.
+// away meanwhile: for longer each time.
 func TestWaiterSpin(t *testing.T) {
 	w, wake := testWaiter(t)
 	start := time.Now()
@@ -70,9 +71,33 @@ func TestWaiterSpin(t *testing.T) {
 	if ready, err := w.spin(time.Now()); !ready || err != nil {
 		t.Errorf("spin = %v, %v with a packet", ready, err)
 	}
-	w.pause = 0
-	w.spin(time.Now().Add(-2 * spinLimit))
-	if w.pause != spinPause || w.maySpin() || w.pause != spinPause-1 {
-		t.Errorf("pause = %d", w.pause)
+	for want := 16; want < 2*maxPause; want *= 2 {
+		w.pause = 0
+		w.spin(time.Now().Add(-2 * spinLimit))
+		if w.pause != min(want, maxPause) || w.maySpin() || w.pause != min(want, maxPause)-1 {
+			t.Errorf("pause = %d, want %d", w.pause, want)
+		}
+	}
+}
+
+// A reader does not sleep while a goroutine of its own P is ready: the P would sleep with it.
+func TestWaiterLetsOthersRun(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	w, wake := testWaiter(t)
+	for round := range 200 { // at every 61st turn the scheduler passes others over
+		const others = 100
+		ran := 0
+		for range others {
+			go func() {
+				for start := time.Now(); time.Since(start) < 2*emptyYield; {
+				}
+				if ran++; ran == others {
+					wake()
+				}
+			}()
+		}
+		if ready, err := w.letOthersRun(); err != nil || !ready || ran != others {
+			t.Fatalf("round %d: %d of %d ran, %v, %v", round, ran, others, ready, err)
+		}
 	}
 }
