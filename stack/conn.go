@@ -25,16 +25,12 @@ type Conn struct {
 
 	want atomic.Int32 // goroutines waiting for mu
 
-	mu    sync.Mutex
-	t     *tcb.TCB
-	mem   lender
-	q     *queue   // where to send
-	last  tcb.Time // of the clock as the TCB has seen it
-	ipid  uint16
-	rcond sync.Cond
-	wcond sync.Cond
-	rwait int // goroutines in rcond.Wait
-	wwait int
+	mu   sync.Mutex
+	t    tcb.TCB
+	mem  lender
+	q    *queue   // where to send
+	last tcb.Time // of the clock as the TCB has seen it
+	ipid uint16
 
 	timer   timerID
 	timerAt tcb.Time // when the timer looks at us; 0: it does not
@@ -51,21 +47,17 @@ type Conn struct {
 	released bool
 	pins     int   // who use the TCB's memory without mu
 	err      error // why the connection ended, when the shell knows better than the TCB
-	soft     error // the last ICMP error, until the peer is heard again
 
 	serve      serveState
 	took       bool // the callback has consumed something
 	onReadable func()
 
-	rdeadline, wdeadline deadline
-	linger               int // seconds; below 0: not set
-	done                 chan struct{}
+	rare *rare // nil: nothing of it is needed
 }
 
 // newConn makes a Conn that is in no table and has no TCB yet.
 func (s *Stack) newConn(q *queue, key *flowKey) *Conn {
-	c := &Conn{s: s, q: q, key: *key, linger: -1, mem: lender{p: &s.mem}}
-	c.rcond.L, c.wcond.L = &c.mu, &c.mu
+	c := &Conn{s: s, q: q, key: *key, mem: lender{p: &s.mem}}
 	h := s.secret.label(key)
 	c.label, c.ipid = uint32(h)&0xfffff, uint16(h>>32)
 	return c
@@ -83,19 +75,13 @@ func (c *Conn) lock() {
 
 func (c *Conn) unlock() { c.mu.Unlock() }
 
-// config makes of a configuration one of c's own.
-func (c *Conn) config(cfg tcb.Config) *tcb.Config {
-	cfg.Blocks = &c.mem
-	return &cfg
-}
-
 // input gives the TCB a segment. c.mu is held.
 func (c *Conn) input(now tcb.Time, seg *tcpseg.Segment) tcb.Result {
 	c.mem.input, c.mem.slow = true, c.t.Readable() > 0
 	r := c.t.Input(c.at(now), seg)
 	c.mem.input = false
-	if r.Drop == tcb.DropNone {
-		c.soft = nil
+	if c.rare != nil && r.Drop == tcb.DropNone {
+		c.rare.soft = nil
 	}
 	return r
 }
@@ -204,12 +190,10 @@ func (c *Conn) wake(sc *scratch, news tcb.Events) {
 		forReaders = tcb.EventReadable | tcb.EventConnected | tcb.EventClosed | tcb.EventTimeWait
 		forWriters = tcb.EventWritable | tcb.EventConnected | tcb.EventClosed | tcb.EventTimeWait
 	)
-	if news&forReaders != 0 && c.rwait > 0 {
-		c.rcond.Broadcast()
+	if news&forReaders != 0 && c.wakeReaders() {
 		sc.readied = true
 	}
-	if news&forWriters != 0 && c.wwait > 0 {
-		c.wcond.Broadcast()
+	if news&forWriters != 0 && c.wakeWriters() {
 		sc.readied = true
 	}
 }
@@ -237,14 +221,13 @@ func (c *Conn) settle(sc *scratch) {
 	default:
 		return
 	}
-	sc.readied = sc.readied || c.rwait+c.wwait > 0
+	sc.readied = sc.readied || c.anyoneWaits()
 }
 
 // leave takes c out of the table, for good or for a TIME-WAIT record.
 func (c *Conn) leave(tw *tcb.TimeWait) {
 	c.dead = true
-	c.wdeadline.stop()
-	c.rdeadline.stop()
+	c.stopDeadlines()
 	c.s.mem.conns.Add(-1)
 	c.s.table.retire(c, tw)
 	c.s.timers.drop(c.timer)
@@ -253,8 +236,7 @@ func (c *Conn) leave(tw *tcb.TimeWait) {
 		c.s.orphanGone()
 	}
 	c.tellDone()
-	c.rcond.Broadcast()
-	c.wcond.Broadcast()
+	c.wakeAll()
 	c.release()
 }
 
@@ -267,35 +249,6 @@ func (c *Conn) release() {
 	}
 }
 
-func (c *Conn) tellDone() {
-	if c.done == nil {
-		c.done = closedChan
-		return
-	}
-	select {
-	case <-c.done:
-	default:
-		close(c.done)
-	}
-}
-
-var closedChan = func() chan struct{} {
-	ch := make(chan struct{})
-	close(ch)
-	return ch
-}()
-
-// Done is closed when the connection is over: reset, timed out, closed on both sides or by
-// Close. Data may still be there to be read.
-func (c *Conn) Done() <-chan struct{} {
-	c.lock()
-	defer c.unlock()
-	if c.done == nil {
-		c.done = make(chan struct{})
-	}
-	return c.done
-}
-
 // Close ends both directions (RFC 9293 §3.9.1, MAY-1): what was written is still delivered,
 // after Close has returned, and followed by a FIN. Unread data means that the peer's work was
 // lost: then the connection is reset (SHLD-3), as it is by SetLinger(0). Blocked calls return
@@ -306,7 +259,7 @@ func (c *Conn) Close() error { return c.close(c.lingerZero) }
 // delivered yet is lost.
 func (c *Conn) Abort() error { return c.close(func() bool { return true }) }
 
-func (c *Conn) lingerZero() bool { return c.linger == 0 }
+func (c *Conn) lingerZero() bool { return c.rare != nil && c.rare.linger == 0 }
 
 func (c *Conn) close(abort func() bool) error {
 	sc := getScratch()
@@ -317,8 +270,7 @@ func (c *Conn) close(abort func() bool) error {
 		return c.opError("close", net.ErrClosed)
 	}
 	c.closed = true
-	c.rdeadline.stop()
-	c.wdeadline.stop()
+	c.stopDeadlines()
 	if !c.dead {
 		c.s.orphans.Add(1)
 		if abort() {
@@ -330,8 +282,7 @@ func (c *Conn) close(abort func() bool) error {
 		c.flush(sc)
 	}
 	c.tellDone()
-	c.rcond.Broadcast()
-	c.wcond.Broadcast()
+	c.wakeAll()
 	c.release()
 	return nil
 }
@@ -387,6 +338,6 @@ func (c *Conn) Info() Info {
 	c.lock()
 	defer c.unlock()
 	c.t.Snapshot(&i.Snapshot)
-	i.SoftError = c.soft
+	i.SoftError = c.softError()
 	return i
 }

@@ -30,7 +30,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 				return 0, c.readError(err)
 			}
 		}
-		c.rdeadline.wait(c.s, &c.rcond, &c.rwait)
+		c.waitRead()
 	}
 }
 
@@ -41,7 +41,7 @@ func (c *Conn) readEnded() error {
 		return net.ErrClosed
 	case c.rdShut:
 		return io.EOF
-	case c.rdeadline.expired(c.s):
+	case c.readExpired():
 		return os.ErrDeadlineExceeded
 	}
 	return nil
@@ -143,7 +143,7 @@ func (c *Conn) WriteGather(head, shared []byte) (int, error) {
 			return n, nil
 		}
 		if m == 0 || c.t.Writable() == 0 { // a long flush lets the lock go: room may have come
-			c.wdeadline.wait(c.s, &c.wcond, &c.wwait)
+			c.waitWrite()
 		}
 		if err := c.writeEnded(); err != nil {
 			return n, c.opError("write", err)
@@ -175,15 +175,13 @@ func (c *Conn) beginWrite() error {
 			c.writing = true
 			return nil
 		}
-		c.wdeadline.wait(c.s, &c.wcond, &c.wwait)
+		c.waitWrite()
 	}
 }
 
 func (c *Conn) endWrite() {
 	c.writing = false
-	if c.wwait > 0 {
-		c.wcond.Broadcast()
-	}
+	c.wakeWriters()
 }
 
 // writeEnded says why no Write may go on.
@@ -191,7 +189,7 @@ func (c *Conn) writeEnded() error {
 	switch {
 	case c.closed:
 		return net.ErrClosed
-	case c.wdeadline.expired(c.s):
+	case c.writeExpired():
 		return os.ErrDeadlineExceeded
 	}
 	err := c.t.WriteErr()
@@ -215,9 +213,7 @@ func (c *Conn) CloseWrite() error {
 		c.t.CloseWrite(c.clock())
 		c.flushSelf()
 	}
-	if c.wwait > 0 {
-		c.wcond.Broadcast()
-	}
+	c.wakeWriters()
 	return nil
 }
 
@@ -234,6 +230,6 @@ func (c *Conn) CloseRead() error {
 		c.throwAway()
 		c.flushSelf()
 	}
-	c.rcond.Broadcast()
+	c.wakeReaders()
 	return nil
 }

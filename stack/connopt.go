@@ -89,14 +89,14 @@ func (c *Conn) SetLinger(seconds int) error {
 	if c.closed {
 		return c.opError("set", net.ErrClosed)
 	}
-	c.linger = seconds
+	c.needRare().linger = seconds
 	return nil
 }
 
 // lingerOn starts the time that SetLinger gave.
 func (c *Conn) lingerOn() {
-	if c.linger <= 0 {
+	if c.rare == nil || c.rare.linger <= 0 {
 		return
 	}
-	c.wdeadline = deadline{timer: time.AfterFunc(time.Duration(c.linger)*time.Second, c.kill)}
+	c.rare.wdeadline = deadline{timer: time.AfterFunc(time.Duration(c.rare.linger)*time.Second, c.kill)}
 }

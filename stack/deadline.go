@@ -60,29 +60,31 @@ func (d *deadline) stop() {
 
 // SetDeadline sets both deadlines, as net.Conn says.
 func (c *Conn) SetDeadline(t time.Time) error {
-	return c.setDeadlines(t, &c.rdeadline, &c.wdeadline)
+	return c.setDeadlines(t, true, true)
 }
 
 // SetReadDeadline sets when Read, WriteTo end with os.ErrDeadlineExceeded; the zero time: never.
-func (c *Conn) SetReadDeadline(t time.Time) error { return c.setDeadlines(t, &c.rdeadline) }
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.setDeadlines(t, true, false) }
 
 // SetWriteDeadline sets when Write, ReadFrom and WriteShared end with os.ErrDeadlineExceeded; the zero time: never.
-func (c *Conn) SetWriteDeadline(t time.Time) error { return c.setDeadlines(t, &c.wdeadline) }
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.setDeadlines(t, false, true) }
 
-func (c *Conn) setDeadlines(t time.Time, ds ...*deadline) error {
+func (c *Conn) setDeadlines(t time.Time, read, write bool) error {
 	c.lock()
 	defer c.unlock()
 	if c.closed {
 		return c.opError("set", net.ErrClosed)
 	}
-	for _, d := range ds {
-		d.set(c.s, t)
+	if t.IsZero() && c.rare == nil {
+		return nil
 	}
-	if c.rwait > 0 {
-		c.rcond.Broadcast()
+	r := c.needRare()
+	if read {
+		r.rdeadline.set(c.s, t)
 	}
-	if c.wwait > 0 {
-		c.wcond.Broadcast()
+	if write {
+		r.wdeadline.set(c.s, t)
 	}
+	c.wakeAll()
 	return nil
 }

@@ -182,7 +182,7 @@ func (s *Stack) tryOpen(q *queue, key *flowKey, cfg *tcb.Config, reuse bool) *Co
 		}
 		iss = tcpseg.Max(iss, above)
 	}
-	c.t = tcb.Dial(now, c.config(*cfg), &tcb.DialInfo{ISS: iss, TSOffset: offset})
+	c.t.Dial(now, cfg, &c.mem, &tcb.DialInfo{ISS: iss, TSOffset: offset})
 	if !s.table.addConn(c) {
 		c.t.Release()
 		return nil
@@ -207,7 +207,7 @@ func (t *table) kind(key *flowKey) entryKind {
 func (c *Conn) connect(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() {
 		c.lock()
-		c.wcond.Broadcast()
+		c.wakeWriters()
 		c.unlock()
 	})
 	defer stop()
@@ -230,9 +230,7 @@ func (c *Conn) connect(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return c.failDial(ctxError(ctx.Err()))
 		}
-		c.wwait++
-		c.wcond.Wait()
-		c.wwait--
+		c.waitWrite()
 	}
 }
 

@@ -104,7 +104,7 @@ func (q *queue) accept(sh *shard, id uint32, now tcb.Time, seg *tcpseg.Segment) 
 	l := r.l
 	c := q.s.newConn(q, &e.key)
 	c.lock() // nobody else knows c yet: no order is broken
-	c.t = tcb.Accept(c.at(now), c.config(*l.config(r.q, e.key.remote)), r.ho.Handshake())
+	c.t.Accept(c.at(now), l.config(r.q, e.key.remote), &c.mem, r.ho.Handshake())
 	q.s.freeHalfOpen(sh, e)
 	sh.setConn(id, c)
 	sh.mu.Unlock()

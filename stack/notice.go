@@ -50,7 +50,7 @@ func (c *Conn) notice(sc *scratch, m *ippkt.ICMP, seq tcpseg.Seq) bool {
 	if hard && !c.opened && (now.State == tcb.SynSent || now.State == tcb.SynReceived) {
 		c.abort(sc, err)
 	} else if err != nil {
-		c.soft = err
+		c.needRare().soft = err
 	}
 	return true
 }
@@ -90,8 +90,8 @@ func (e *softError) Unwrap() []error { return []error{syscall.ETIMEDOUT, e.icmp}
 
 // explain adds to a time-out what ICMP has said (spec §7).
 func (c *Conn) explain(err error) error {
-	if c.soft != nil && errors.Is(err, tcb.ErrTimeout) {
-		return &softError{c.soft}
+	if soft := c.softError(); soft != nil && errors.Is(err, tcb.ErrTimeout) {
+		return &softError{soft}
 	}
 	return err
 }

@@ -54,7 +54,7 @@ func (c *Conn) reserve() ([2][]byte, error) {
 			return room, nil
 		}
 		c.t.Commit(c.clock(), 0)
-		c.wdeadline.wait(c.s, &c.wcond, &c.wwait)
+		c.waitWrite()
 	}
 }
 
@@ -125,7 +125,7 @@ func (c *Conn) beginRead() error {
 			c.reading = true
 			return nil
 		}
-		c.rdeadline.wait(c.s, &c.rcond, &c.rwait)
+		c.waitRead()
 	}
 }
 
@@ -135,9 +135,7 @@ func (c *Conn) endRead() {
 		c.throwAway()
 		c.flushSelf()
 	}
-	if c.rwait > 0 {
-		c.rcond.Broadcast()
-	}
+	c.wakeReaders()
 }
 
 // await waits for something to read.
@@ -152,7 +150,7 @@ func (c *Conn) await() (a, b []byte, err error) {
 		if err := c.readErr(); err != nil {
 			return nil, nil, err
 		}
-		c.rdeadline.wait(c.s, &c.rcond, &c.rwait)
+		c.waitRead()
 	}
 }
 

@@ -17,8 +17,8 @@ const (
 // no conversion but that of the window itself.
 type cubic struct {
 	cubicState
-	prior   cubicState // before the last reduction, for OnSpurious
 	reduced bool
+	prior   *cubicState // before the last reduction, for OnSpurious; made by the first one
 }
 
 // cubicState is what a reduction changes and OnSpurious restores (RFC 9438 §4.9).
@@ -156,7 +156,10 @@ func (c *cubic) OnRTO(l Loss) {
 
 // save keeps the state for OnSpurious and ends the epoch.
 func (c *cubic) save() {
-	c.prior, c.reduced = c.cubicState, true
+	if c.prior == nil {
+		c.prior = new(cubicState)
+	}
+	*c.prior, c.reduced = c.cubicState, true
 	c.cwndPrior = float64(c.cwnd)
 	c.inEpoch, c.credit = false, 0
 }
@@ -169,7 +172,7 @@ func (c *cubic) OnSpurious() {
 	}
 	c.reduced = false
 	if c.cwnd < c.prior.cwnd {
-		c.cubicState = c.prior
+		c.cubicState = *c.prior
 		c.lastAck = 0
 	}
 }

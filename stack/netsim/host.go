@@ -42,7 +42,7 @@ type flow struct {
 
 // Endpoint is one end of a connection: its switches and its application.
 type Endpoint struct {
-	tcb.Config // LinkMSS and Blocks are filled in from the host
+	tcb.Config // LinkMSS is filled in from the host
 	Script     Script
 	// Orderly demands that the connection ends in order with everything delivered.
 	Orderly bool
@@ -97,7 +97,6 @@ func (h *Host) note(port uint16, note string, args ...any) {
 func (h *Host) config(e *Endpoint) *tcb.Config {
 	c := e.Config
 	c.LinkMSS = h.MTU - ipHeader - tcpseg.MinHeaderLen
-	c.Blocks = h.blocks
 	if c.DefaultMSS == 0 {
 		c.DefaultMSS = 536
 	}
@@ -115,7 +114,7 @@ func (h *Host) Dial(peer *Host, local, remote uint16, e Endpoint) *Conn {
 	c := h.newConn(f, e)
 	c.dialled = true
 	c.watch.iss = h.iss(f)
-	c.tcb = tcb.Dial(h.sim.now, h.config(&e), &tcb.DialInfo{ISS: c.watch.iss, TSOffset: h.tsOffset(f)})
+	c.tcb = tcb.Dial(h.sim.now, h.config(&e), h.blocks, &tcb.DialInfo{ISS: c.watch.iss, TSOffset: h.tsOffset(f)})
 	h.add(c)
 	c.note("dials")
 	c.wakeApp()

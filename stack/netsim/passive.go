@@ -60,7 +60,7 @@ func (w *halfOpen) complete(seg *tcpseg.Segment) {
 	fail := c.watch.fail
 	c.watch = w.watch
 	c.watch.fail = fail
-	c.tcb = tcb.Accept(h.sim.now, h.config(&w.endpoint), w.HalfOpen.Handshake())
+	c.tcb = tcb.Accept(h.sim.now, h.config(&w.endpoint), h.blocks, w.HalfOpen.Handshake())
 	h.add(c)
 	c.noteState()
 	c.wakeApp()

@@ -9,10 +9,10 @@ import (
 // ackState is what we owe the peer beside data.
 type ackState struct {
 	now       bool // an ACK must go with the next flush, with data or without
-	cause     Cause
-	octets    int  // accepted since the last ACK went out
-	dups      int  // without SACK the peer counts duplicate ACKs: one is owed for each
 	keepAlive bool // a keep-alive probe is due
+	cause     Cause
+	octets    int32 // accepted since the last ACK went out
+	dups      int32 // without SACK the peer counts duplicate ACKs: one is owed for each
 }
 
 // ackNow asks for an ACK with the next flush. The first cause stands.
@@ -25,9 +25,9 @@ func (t *TCB) ackNow(cause Cause) {
 // ackData counts n octets accepted in order towards the next ACK: at the latest with the second
 // full-sized segment or after the delay (RFC 9293 §3.8.6.3), sooner when data can carry it.
 func (t *TCB) ackData(now Time, n int) {
-	t.ack.octets += n
+	t.ack.octets += int32(n)
 	delay := t.delayedACK()
-	if delay < 0 || t.ack.octets >= orDefault(t.opt.ACKEvery, 2)*t.rcv.segSize {
+	if delay < 0 || int(t.ack.octets) >= orDefault(t.cfg.ACKEvery, 2)*int(t.rcv.segSize) {
 		t.ackNow(CauseACK)
 	} else if t.timers[delack] == 0 {
 		t.timers[delack] = now + delay
@@ -44,7 +44,7 @@ func (t *TCB) acked() {
 
 // delayedACK returns how long an ACK may wait; below 0: not at all.
 func (t *TCB) delayedACK() Time {
-	return min(orDefault(Time(t.opt.DelayedACK), Time(40*time.Millisecond)), Time(500*time.Millisecond))
+	return min(orDefault(Time(t.cfg.DelayedACK), Time(40*time.Millisecond)), Time(500*time.Millisecond))
 }
 
 // Challenge ACKs answer segments that may be forged or stray; the rate keeps two ends that
@@ -56,7 +56,7 @@ const (
 
 type challenge struct {
 	since Time
-	n     int
+	n     int32
 }
 
 // allow reports whether one more may be sent.
@@ -73,7 +73,7 @@ func (c *challenge) allow(now Time) bool {
 // answers it is acceptable and calls for no answer.
 func (t *TCB) answer(now Time, seg *tcpseg.Segment) {
 	probe := seg.Flags == tcpseg.ACK && seg.Seq == t.rcv.nxt.Add(-1)
-	if len(seg.Payload) > 0 || probe || t.challenge.allow(now) {
+	if len(seg.Payload) > 0 || probe || t.needSeldom().challenge.allow(now) {
 		t.ackNow(CauseChallenge)
 	}
 }

@@ -9,7 +9,7 @@ import (
 // BenchmarkExchange is a request and its answer: a small segment in, a small segment out, its ACK with
 // the next request.
 func BenchmarkExchange(b *testing.B) {
-	t := Accept(1, &Config{LinkMSS: 1460, Blocks: &freeList{}}, &Handshake{
+	t := Accept(1, &Config{LinkMSS: 1460}, &freeList{}, &Handshake{
 		Peer: tcpseg.Options{MSS: 1460, SACKPermitted: true, HasTimestamps: true, HasScale: true, Scale: 7}, PeerWindow: 65535, RTT: ms})
 	seg := tcpseg.Segment{Header: tcpseg.Header{Flags: tcpseg.ACK | tcpseg.PSH, Window: 500}, Payload: make([]byte, 80)}
 	answer := make([]byte, 140)
@@ -31,7 +31,7 @@ func BenchmarkExchange(b *testing.B) {
 
 // BenchmarkBulk sends super-segments of 64 KB, each acknowledged by one ACK.
 func BenchmarkBulk(b *testing.B) {
-	t := Accept(1, &Config{LinkMSS: 1460, Blocks: &freeList{}}, &Handshake{
+	t := Accept(1, &Config{LinkMSS: 1460}, &freeList{}, &Handshake{
 		Peer: tcpseg.Options{MSS: 1460, SACKPermitted: true, HasTimestamps: true, HasScale: true, Scale: 10}, PeerWindow: 65535, RTT: ms})
 	ack := tcpseg.Segment{Header: tcpseg.Header{Flags: tcpseg.ACK, Window: 4000}}
 	data := make([]byte, 64<<10)

@@ -31,11 +31,18 @@ type sendBlock struct {
 type sendQueue struct {
 	mem      Blocks
 	blocks   []sendBlock
-	head     int        // index of the first live block
-	start    tcpseg.Seq // sequence number of the first octet
+	head     int // index of the first live block
 	len      int
-	reserved bool // between Reserve and Commit the tail stays
-	dropped  bool // drop came between them: commit does it
+	start    tcpseg.Seq // sequence number of the first octet
+	reserved bool       // between Reserve and Commit the tail stays
+	dropped  bool       // drop came between them: commit does it
+	first    [1]sendBlock
+}
+
+// init makes q empty. From then on it must not be moved.
+func (q *sendQueue) init(mem Blocks, start tcpseg.Seq) {
+	*q = sendQueue{mem: mem, start: start}
+	q.blocks = q.first[:0]
 }
 
 // end returns the sequence number after the last octet.
@@ -208,7 +215,7 @@ func (q *sendQueue) trim() {
 	}
 	q.head = 0
 	if cap(q.blocks) > 4 {
-		q.blocks = nil
+		q.blocks = q.first[:0]
 	} else {
 		q.blocks = q.blocks[:0]
 	}
@@ -230,5 +237,5 @@ func (q *sendQueue) drop() {
 	for i := q.head; i < len(q.blocks); i++ {
 		q.release(&q.blocks[i])
 	}
-	*q = sendQueue{mem: q.mem, start: q.end()}
+	q.init(q.mem, q.end())
 }

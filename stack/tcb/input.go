@@ -35,7 +35,7 @@ func (t *TCB) inputSynSent(now Time, seg *tcpseg.Segment) Drop {
 	}
 	if seg.Flags.Has(tcpseg.RST) {
 		if hasACK { // RFC 5961 §3.2: only with an ACK of our SYN
-			t.die(ErrRefused)
+			t.die(endRefused)
 		}
 		return DropReset
 	}
@@ -56,10 +56,10 @@ func (t *TCB) inputSynSent(now Time, seg *tcpseg.Segment) Drop {
 
 // takeSYN learns what the peer's SYN says.
 func (t *TCB) takeSYN(now Time, seg *tcpseg.Segment) {
-	t.rcv.begin(seg.Seq, synWindow(&t.opt))
+	t.rcv.begin(seg.Seq, synWindow(&t.cfg.Options))
 	t.negotiate(&seg.Options)
 	t.ts.recent, t.ts.at = seg.Options.TSVal, now
-	t.setPeerWindow(int(seg.Window), seg.Seq, t.snd.una) // never scaled in a SYN (RFC 7323 §2.2)
+	t.setPeerWindow(int32(seg.Window), seg.Seq, t.snd.una) // never scaled in a SYN (RFC 7323 §2.2)
 }
 
 // takeSynAck completes an active open.
@@ -132,7 +132,7 @@ const pawsIdle = Time(24 * 24 * time.Hour)
 
 // checkTimestamps is PAWS (RFC 7323 §5.3). A RST is exempt.
 func (t *TCB) checkTimestamps(now Time, seg *tcpseg.Segment) Drop {
-	if !t.ts.on || seg.Flags.Has(tcpseg.RST) {
+	if !t.stamped || seg.Flags.Has(tcpseg.RST) {
 		return DropNone
 	}
 	if !seg.Options.HasTimestamps {
@@ -147,7 +147,7 @@ func (t *TCB) checkTimestamps(now Time, seg *tcpseg.Segment) Drop {
 
 // takeTimestamp updates TS.Recent by the segment that spans the left edge (RFC 7323 §4.3).
 func (t *TCB) takeTimestamp(now Time, seg *tcpseg.Segment) {
-	if t.ts.on && seg.Options.HasTimestamps && seg.Seq.LessEq(t.rcv.lastAck) {
+	if t.stamped && seg.Options.HasTimestamps && seg.Seq.LessEq(t.rcv.lastAck) {
 		t.ts.recent, t.ts.at = seg.Options.TSVal, now
 	}
 }
@@ -177,7 +177,7 @@ func (t *TCB) checkSequence(now Time, seg *tcpseg.Segment) Drop {
 	}
 	t.answer(now, seg)
 	if t.ackInRange(seg) { // the peer is there: no more keep-alive probes for now
-		t.heard, t.keepProbes = now, 0
+		t.hear(now)
 	}
 	if first < 0 && first+n <= 0 && len(seg.Payload) > 0 {
 		return DropDuplicate
@@ -187,7 +187,7 @@ func (t *TCB) checkSequence(now Time, seg *tcpseg.Segment) Drop {
 
 // ackInRange reports whether a segment acknowledges what the peer may acknowledge (RFC 5961 §5.2).
 func (t *TCB) ackInRange(seg *tcpseg.Segment) bool {
-	return seg.Flags.Has(tcpseg.ACK) && seg.Ack.LessEq(t.snd.nxt) && t.snd.una.Add(-t.snd.maxWnd).LessEq(seg.Ack)
+	return seg.Flags.Has(tcpseg.ACK) && seg.Ack.LessEq(t.snd.nxt) && t.snd.una.Add(-int(t.snd.maxWnd)).LessEq(seg.Ack)
 }
 
 // inputReset is the second check, as RFC 5961 §3.2 narrows it: only a RST at exactly RCV.NXT resets.
@@ -198,12 +198,12 @@ func (t *TCB) inputReset(now Time, seg *tcpseg.Segment) Drop {
 	}
 	switch t.state {
 	case SynReceived:
-		t.die(ErrRefused)
+		t.die(endRefused)
 	case Closing, LastAck:
-		t.die(nil)
+		t.die(endOrderly)
 	default:
-		t.die(ErrReset)
-		if t.opt.ResetInputDiscard {
+		t.die(endReset)
+		if t.cfg.ResetInputDiscard {
 			t.rcv.queue.flush()
 		}
 	}
@@ -217,7 +217,7 @@ func (t *TCB) inputACK(now Time, seg *tcpseg.Segment) Drop {
 			t.refuse(seg)
 			return DropBadACK
 		}
-		t.setPeerWindow(int(seg.Window)<<t.snd.scale, seg.Seq, seg.Ack)
+		t.setPeerWindow(int32(seg.Window)<<t.snd.scale, seg.Seq, seg.Ack)
 		t.takeSynAck(now, seg)
 		t.ack.now = false // nothing is owed: this was the ACK of our SYN,ACK
 		return DropNone
@@ -226,7 +226,7 @@ func (t *TCB) inputACK(now Time, seg *tcpseg.Segment) Drop {
 		t.answer(now, seg)
 		return DropBadACK
 	}
-	t.heard, t.keepProbes = now, 0
+	t.hear(now)
 	t.takeACK(now, seg)
 	t.afterACK(now)
 	return DropNone
@@ -321,7 +321,7 @@ func (t *TCB) afterACK(now Time) {
 	case Closing:
 		t.enterTimeWait(now)
 	case LastAck:
-		t.die(nil)
+		t.die(endOrderly)
 	}
 }
 
@@ -331,21 +331,28 @@ func (t *TCB) finAcked() bool { return t.snd.fin && t.snd.una == t.snd.nxt }
 func (t *TCB) enterTimeWait(now Time) {
 	t.state = TimeWaiting
 	t.timers = [numTimers]Time{}
-	t.timeWait = newTimeWait(now, t)
-	t.timers[linger] = t.timeWait.deadline
+	w := &t.needSeldom().timeWait
+	*w = newTimeWait(now, t)
+	t.timers[linger] = w.deadline
 	t.events |= EventTimeWait
 }
 
 // inputTimeWait lets the record answer, as it does when the host holds it alone.
 func (t *TCB) inputTimeWait(now Time, seg *tcpseg.Segment) Drop {
-	r := t.timeWait.Input(now, seg)
+	w := &t.seldom.timeWait
+	r := w.Input(now, seg)
 	if r.Reply {
 		t.ackNow(CauseChallenge)
 	}
-	t.timers[linger] = t.timeWait.deadline
+	t.timers[linger] = w.deadline
 	return r.Drop
 }
 
 // TimeWait returns the compact record that answers for the connection from TIME-WAIT on; false
 // in any other state. The TCB may go on serving reads of what has arrived.
-func (t *TCB) TimeWait() (TimeWait, bool) { return t.timeWait, t.state == TimeWaiting }
+func (t *TCB) TimeWait() (TimeWait, bool) {
+	if t.state != TimeWaiting {
+		return TimeWait{}, false
+	}
+	return t.seldom.timeWait, true
+}

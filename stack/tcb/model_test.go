@@ -223,7 +223,7 @@ func TestRunsModel(t *testing.T) {
 				}
 				at, count = run.end, count+1
 			}
-			if at != nxt || sacked != rs.sacked || lost != rs.lost || count != rs.n {
+			if at != nxt || sacked != rs.sacked || lost != rs.lost || count != int(rs.n) {
 				t.Fatalf("seed %d step %d: end %d/%d sacked %d/%d lost %d/%d runs %d/%d", seed, step, at, nxt,
 					rs.sacked, sacked, rs.lost, lost, rs.n, count)
 			}

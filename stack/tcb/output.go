@@ -10,10 +10,10 @@ const (
 
 // mss returns the payload octets of a full-sized segment, timestamps taken off (MUST-16).
 func (t *TCB) mss() int {
-	if t.ts.on {
-		return t.snd.mss - timestampsLen
+	if t.stamped {
+		return int(t.snd.mss) - timestampsLen
 	}
-	return t.snd.mss
+	return int(t.snd.mss)
 }
 
 // sackBlocks returns how many SACK blocks go with the next segment.
@@ -22,7 +22,7 @@ func (t *TCB) sackBlocks() int {
 		return 0
 	}
 	most := tcpseg.MaxSACKBlocks
-	if t.ts.on {
+	if t.stamped {
 		most = 3 // what 40 octets hold beside timestamps
 	}
 	return min(most, len(t.rcv.outOfOrder.list))
@@ -74,16 +74,16 @@ func (t *TCB) outputSYN(now Time, o *Out) bool {
 	} else {
 		return false
 	}
-	opt := synOptions(&t.opt, t.rcv.mss, t.rcv.scale)
+	opt := synOptions(&t.cfg.Options, int(t.rcv.mss), t.rcv.scale)
 	flags := tcpseg.SYN
 	o.Ack = 0
 	if t.state == SynReceived {
 		flags |= tcpseg.ACK
 		o.Ack = t.rcv.nxt
-		answerOptions(&opt, t.sackOK, t.ts.on, t.scaled, t.ts.recent)
+		answerOptions(&opt, t.sackOK, t.stamped, t.scaled, t.ts.recent)
 	}
 	opt.TSVal = t.tsval(now)
-	o.Seq, o.Flags, o.Window, o.Urgent = t.snd.iss, flags, uint16(synWindow(&t.opt)), 0
+	o.Seq, o.Flags, o.Window, o.Urgent = t.snd.iss, flags, uint16(synWindow(&t.cfg.Options)), 0
 	o.Options, o.Cause = opt, CauseSYN
 	t.stats.segsOut++
 	if t.timers[rexmit] == 0 {
@@ -112,7 +112,7 @@ func (t *TCB) tsval(now Time) uint32 { return tsClock(now) + t.ts.offset }
 
 // stamp adds the timestamps option where it was agreed on.
 func (t *TCB) stamp(now Time, o *tcpseg.Options) {
-	if t.ts.on {
+	if t.stamped {
 		o.HasTimestamps = true
 		o.TSVal, o.TSEcr = t.tsval(now), t.ts.recent
 	}
@@ -131,7 +131,7 @@ func (t *TCB) outputLost(now Time, o *Out) bool {
 	r := &t.runs.slab[i]
 	size := t.segmentSize()
 	n := min(r.len(), max(o.Limit, size))
-	if edge := t.snd.una.Add(t.snd.wnd); edge.Less(r.start.Add(n)) {
+	if edge := t.peerEdge(); edge.Less(r.start.Add(n)) {
 		n = edge.Sub(r.start)
 	}
 	if n <= 0 {
@@ -220,7 +220,7 @@ func (t *TCB) outputNew(now Time, o *Out) bool {
 
 // restartIdle tells congestion control when sending begins again after a silence (RFC 5681 §4.1).
 func (t *TCB) restartIdle(now Time) {
-	if t.opt.NoIdleRestart || t.inFlight() > 0 || t.snd.lastSent == 0 || now-t.snd.lastSent <= t.rtt.rto {
+	if t.cfg.NoIdleRestart || t.inFlight() > 0 || t.snd.lastSent == 0 || now-t.snd.lastSent <= t.rtt.rto {
 		return
 	}
 	t.cc.OnIdle(now)
@@ -231,7 +231,7 @@ func (t *TCB) restartIdle(now Time) {
 // has to wait for.
 func (t *TCB) fit(limit, unsent int, fin bool) (int, Held) {
 	size := t.segmentSize()
-	wnd := t.snd.una.Add(t.snd.wnd).Sub(t.snd.nxt)
+	wnd := t.peerEdge().Sub(t.snd.nxt)
 	room := t.cc.Window() - t.pipe()
 	n := min(unsent, max(limit, size))
 	switch {
@@ -264,7 +264,7 @@ func (t *TCB) fit(limit, unsent int, fin bool) (int, Held) {
 		return n, HeldIdle
 	}
 	// The window cuts the data short: worth a segment at half the largest window (SHLD-38, SWS-01).
-	if n >= (t.snd.maxWnd+1)/2 {
+	if n >= (int(t.snd.maxWnd)+1)/2 {
 		return n, HeldIdle
 	}
 	return 0, HeldSWS
@@ -277,7 +277,7 @@ func (t *TCB) heldCwnd() (int, Held) {
 
 // nagleHolds reports whether a segment below the MSS has to wait (RFC 9293 §3.7.4).
 func (t *TCB) nagleHolds() bool {
-	switch t.opt.Nagle {
+	switch t.cfg.Nagle {
 	case NagleClassic:
 		return t.inFlight() > 0
 	case NagleMinshall:
@@ -292,7 +292,7 @@ func (t *TCB) sendNew(now Time, o *Out, n int, fin bool, cause Cause) {
 	n = t.payload(o, start, n)
 	end := start.Add(n)
 	last := end == t.snd.queue.end()
-	fin = fin && last && (end.Less(t.snd.una.Add(t.snd.wnd)) || cause == CauseProbe)
+	fin = fin && last && (end.Less(t.peerEdge()) || cause == CauseProbe)
 	var flags tcpseg.Flags
 	if n > 0 && last {
 		flags |= tcpseg.PSH // MUST-61
@@ -341,7 +341,7 @@ func (t *TCB) outputProbe(now Time, o *Out) bool {
 	if unsent == 0 && !(t.snd.closing && !t.snd.fin) {
 		return false
 	}
-	n := min(unsent, t.segmentSize(), max(t.snd.wnd, 1))
+	n := min(unsent, t.segmentSize(), max(int(t.snd.wnd), 1))
 	t.sendNew(now, o, n, unsent == 0, CauseProbe)
 	return true
 }
@@ -363,7 +363,7 @@ func (t *TCB) outputACK(now Time, o *Out) bool {
 // ackSeq is the sequence number of a bare ACK: nxt, but inside the peer's window, where it is heard even
 // if a probe or a shrunk window has left nxt beyond it.
 func (t *TCB) ackSeq() tcpseg.Seq {
-	return tcpseg.Max(t.snd.una, tcpseg.Min(t.snd.nxt, t.snd.una.Add(t.snd.wnd)))
+	return tcpseg.Max(t.snd.una, tcpseg.Min(t.snd.nxt, t.peerEdge()))
 }
 
 // emit fills in the header of a segment with n octets of payload from seq on. Every segment

@@ -16,16 +16,20 @@ type seqRange struct {
 	stamp       uint32 // when it last changed: SACK reports the newest first
 }
 
-// ranges are the out-of-order ranges, in order, neither overlapping nor touching.
+// ranges are the out-of-order ranges, in order, neither overlapping nor touching. Few connections ever need
+// any: a nil pointer is empty.
 type ranges struct {
 	list  []seqRange
 	clock uint32
 }
 
-func (r *ranges) empty() bool { return len(r.list) == 0 }
+func (r *ranges) empty() bool { return r == nil || len(r.list) == 0 }
 
 // octets returns how much the ranges cover.
 func (r *ranges) octets() int {
+	if r == nil {
+		return 0
+	}
 	n := 0
 	for i := range r.list {
 		n += r.list[i].right.Sub(r.list[i].left)

@@ -11,13 +11,13 @@ const dupThresh = 3
 // recovery is where loss recovery stands (RFC 5681, 6582, 6675).
 type recovery struct {
 	phase     recoveryPhase
-	point     tcpseg.Seq // RecoveryPoint: what was sent when the loss was noticed
 	cause     Cause      // what retransmissions are for
 	force     bool       // the next retransmission does not ask cwnd
-	dupAcks   int
-	dupOctets int // without SACK: what duplicate ACKs say has left the network
+	hasTimed  bool       // the octet at timedOut has run into a time-out before
+	point     tcpseg.Seq // RecoveryPoint: what was sent when the loss was noticed
+	dupAcks   int32
+	dupOctets int32 // without SACK: what duplicate ACKs say has left the network
 	timedOut  tcpseg.Seq
-	hasTimed  bool // the octet at timedOut has run into a time-out before
 }
 
 type recoveryPhase uint8
@@ -31,7 +31,7 @@ const (
 
 // pipe estimates the octets in the network (RFC 6675 §4).
 func (t *TCB) pipe() int {
-	return max(t.inFlight()-t.runs.sacked-t.runs.lost-t.rec.dupOctets, 0)
+	return max(t.inFlight()-t.runs.sacked-t.runs.lost-int(t.rec.dupOctets), 0)
 }
 
 func (t *TCB) inFlight() int { return t.snd.nxt.Sub(t.snd.una) }
@@ -46,7 +46,7 @@ func (t *TCB) onAck(now Time, acked, before, delivered int, sample Time) {
 		t.rec.dupAcks = 0
 		if !t.sackOK && t.rec.phase == fastPhase {
 			// A partial ACK took the hole and what duplicate ACKs had told of (RFC 6582 §3.2 step 5).
-			t.rec.dupOctets = max(t.rec.dupOctets-max(acked-t.mss(), 0), 0)
+			t.rec.dupOctets = max(t.rec.dupOctets-int32(max(acked-t.mss(), 0)), 0)
 		} else {
 			t.rec.dupOctets = 0
 		}
@@ -140,6 +140,6 @@ func (t *TCB) windowReopened(now Time) {
 func (t *TCB) dupAck() {
 	t.rec.dupAcks++
 	if !t.sackOK {
-		t.rec.dupOctets = min(t.rec.dupOctets+t.mss(), max(t.inFlight()-t.mss(), 0))
+		t.rec.dupOctets = int32(min(int(t.rec.dupOctets)+t.mss(), max(t.inFlight()-t.mss(), 0)))
 	}
 }

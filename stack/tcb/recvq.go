@@ -18,6 +18,13 @@ type recvQueue struct {
 	blocks []recvBlock
 	read   int64 // first octet not consumed
 	ready  int64 // octets before it have arrived in order
+	first  [1]recvBlock
+}
+
+// init makes q empty. From then on it must not be moved.
+func (q *recvQueue) init(mem Blocks) {
+	*q = recvQueue{mem: mem}
+	q.blocks = q.first[:0]
 }
 
 // write stores p at offset off, at or above ready, and returns how many octets found memory.
@@ -102,7 +109,7 @@ func (q *recvQueue) discard(n int, outOfOrder bool) {
 		clear(q.blocks[m:])
 		q.blocks = q.blocks[:m]
 		if m == 0 && cap(q.blocks) > 4 {
-			q.blocks = nil
+			q.blocks = q.first[:0]
 		}
 	}
 }
@@ -132,6 +139,6 @@ func (q *recvQueue) drop() {
 	for i := range q.blocks {
 		q.put(i)
 	}
-	q.blocks = nil
+	q.blocks = q.first[:0]
 	q.read = q.ready
 }

@@ -19,8 +19,8 @@ const (
 type rtt struct {
 	srtt, rttvar Time // srtt 0: no sample yet
 	min          Time
-	rto          Time // the estimate's, without backoff
-	backoff      uint // how often the time-out was doubled since the last sample
+	rto          Time  // the estimate's, without backoff
+	backoff      uint8 // how often the time-out was doubled since the last sample; stays at 255
 	// floor is the least that is added to srtt. RFC 6298 §2.4 asks for an RTO of one second at least; a lower
 	// floor must leave room for the peer's delayed ACK on top of any round-trip time, however steady.
 	floor Time
@@ -65,7 +65,7 @@ func (t *TCB) measure(now Time, d *delivery, seg *tcpseg.Segment) Time {
 		return m
 	}
 	sent := tsClock(d.sent) + t.ts.offset
-	if !t.ts.on || int32(seg.Options.TSEcr-sent) < 0 || m < t.rtt.min {
+	if !t.stamped || int32(seg.Options.TSEcr-sent) < 0 || m < t.rtt.min {
 		return 0
 	}
 	return m

@@ -33,14 +33,19 @@ type runs struct {
 	slab       []run
 	free       int32 // list of unused entries
 	head, tail int32
-	n          int
-	sacked     int // octets selectively acknowledged
-	lost       int // octets held for lost
+	n          int32
+	sacked     int    // octets selectively acknowledged
+	lost       int    // octets held for lost
+	first      [1]run // of the slab: most connections never need more
 }
 
 const none int32 = -1
 
-func (rs *runs) init() { rs.free, rs.head, rs.tail = none, none, none }
+// init makes rs empty. From then on it must not be moved.
+func (rs *runs) init() {
+	*rs = runs{free: none, head: none, tail: none}
+	rs.slab = rs.first[:0]
+}
 
 func (rs *runs) alloc() int32 {
 	rs.n++
@@ -69,7 +74,7 @@ func (rs *runs) remove(i int32) {
 	rs.free = i
 	rs.n--
 	if rs.n == 0 && len(rs.slab) > 64 {
-		rs.slab, rs.free = nil, none
+		rs.init()
 	}
 }
 

@@ -40,7 +40,7 @@ func established(t *testing.T, o Options, peer tcpseg.Options) *script {
 	}
 	c := &Config{Options: o, LinkMSS: 1460, DefaultMSS: 536}
 	s := &script{T: t, now: 1000 * ms}
-	s.tcb = Accept(s.now, c, &Handshake{ISS: testISS, IRS: testIRS, Peer: peer, PeerWindow: 65535, RTT: 10 * ms})
+	s.tcb = Accept(s.now, c, nil, &Handshake{ISS: testISS, IRS: testIRS, Peer: peer, PeerWindow: 65535, RTT: 10 * ms})
 	s.flush()
 	return s
 }
@@ -48,7 +48,7 @@ func established(t *testing.T, o Options, peer tcpseg.Options) *script {
 // dialed returns a script whose TCB is about to send its SYN.
 func dialed(t *testing.T, o Options) *script {
 	s := &script{T: t, now: 1000 * ms}
-	s.tcb = Dial(s.now, &Config{Options: o, LinkMSS: 1460, DefaultMSS: 536}, &DialInfo{ISS: testISS})
+	s.tcb = Dial(s.now, &Config{Options: o, LinkMSS: 1460, DefaultMSS: 536}, nil, &DialInfo{ISS: testISS})
 	s.flush()
 	return s
 }

@@ -29,7 +29,7 @@ type Snapshot struct {
 func (t *TCB) Snapshot(s *Snapshot) {
 	*s = Snapshot{
 		State: t.state, Phase: t.phase(), CC: t.cc.Name(),
-		Una: t.snd.una, Nxt: t.snd.nxt, SndWnd: t.snd.wnd, SndQueued: t.snd.queue.len,
+		Una: t.snd.una, Nxt: t.snd.nxt, SndWnd: int(t.snd.wnd), SndQueued: t.snd.queue.len,
 		RcvNxt: t.rcv.nxt, RcvAdv: t.rcv.adv,
 		RcvQueued: t.Readable(), RcvOutOfOrder: t.rcv.outOfOrder.octets(),
 		MSS: t.mss(), Cwnd: t.cc.Window(), SSThresh: t.cc.SSThresh(),
@@ -37,8 +37,8 @@ func (t *TCB) Snapshot(s *Snapshot) {
 		SRTT: t.rtt.srtt, RTTVar: t.rtt.rttvar, RTO: t.rtt.timeout(), MinRTT: t.rtt.min,
 		Deadline: t.Deadline(), RexmitAt: t.timers[rexmit], PersistAt: t.timers[persist], AckAt: t.timers[delack],
 		SegsIn: t.stats.segsIn, SegsOut: t.stats.segsOut, BytesIn: t.stats.bytesIn, BytesOut: t.stats.bytesOut,
-		Retransmits: t.stats.rexmits, RTOs: t.stats.rtos, FastRecoveries: t.stats.recoveries,
-		SACK: t.sackOK, Timestamps: t.ts.on, WindowScale: t.scaled,
+		Retransmits: uint64(t.stats.rexmits), RTOs: uint64(t.stats.rtos), FastRecoveries: uint64(t.stats.recoveries),
+		SACK: t.sackOK, Timestamps: t.stamped, WindowScale: t.scaled,
 		SndScale: t.snd.scale, RcvScale: t.rcv.scale,
 	}
 }

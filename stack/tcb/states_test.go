@@ -149,7 +149,7 @@ func TestWindowOfAnOvertakenRetransmission(t *testing.T) {
 	s.write(9000).quiet()
 	s.recv(". 1001:2001(1000) ack 1001 win 3000").quiet()
 	s.recv(". 1:1001(1000) ack 3001 win 1000").quiet()
-	if edge := s.tcb.snd.una.Add(s.tcb.snd.wnd).Sub(testISS); edge != 4001 {
+	if edge := s.tcb.peerEdge().Sub(testISS); edge != 4001 {
 		t.Errorf("edge %d, want 4001", edge)
 	}
 	s.recv(". 2001:2001(0) ack 3001 win 1000").recv(". 2001:2001(0) ack 2001 win 9000") // an old ACK

@@ -23,10 +23,17 @@ import (
 //     something waits for it.
 //  7. A Peek view stays true until Discard.
 type TCB struct {
-	state  State
-	events Events
-	opt    Options
-	err    error
+	state          State
+	ending         ending // in CLOSED: why
+	events         Events
+	stamped        bool // both ends send timestamps
+	sackOK         bool // both ends do SACK
+	scaled         bool // both ends scale their windows
+	appClosed      bool // Close was called: nobody will read
+	persistBackoff uint8
+	synTimeouts    int32
+	rst            pendingReset
+	cfg            *Config
 
 	snd send
 	rcv receive
@@ -36,73 +43,91 @@ type TCB struct {
 	cc   cc.Controller
 	rec  recovery
 	ack  ackState
-
-	ts struct {
-		on     bool
+	ts   struct {
 		offset uint32
 		recent uint32
 		at     Time // when recent was taken
 	}
-	sackOK bool // both ends do SACK
-	scaled bool // both ends scale their windows
 
-	timers         [numTimers]Time
-	persistBackoff uint
-	persistSince   Time
-	keepProbes     int
-	keepProbed     Time // when the last probe went
-	synTimeouts    int
-	heard          Time // when the last acceptable segment came
-	challenge      challenge
-	rst            pendingReset
-	appClosed      bool // Close was called: nobody will read
-	timeWait       TimeWait
-	stats          counters
+	timers [numTimers]Time
+	heard  Time // when the last acceptable segment came
+	stats  counters
+	seldom *seldom // nil: all of it is zero
 }
+
+// seldom is what few connections ever need.
+type seldom struct {
+	timeWait     TimeWait // in TIME-WAIT
+	persistSince Time
+	keepProbes   int32
+	keepProbed   Time // when the last probe went
+	challenge    challenge
+}
+
+// needSeldom returns t.seldom, making it if there is none.
+func (t *TCB) needSeldom() *seldom {
+	if t.seldom == nil {
+		t.seldom = new(seldom)
+	}
+	return t.seldom
+}
+
+// ending is why a connection ended.
+type ending uint8
+
+const (
+	endOrderly ending = iota
+	endReset
+	endRefused
+	endTimeout
+	endAborted
+	endClosed
+)
+
+var endings = [...]error{nil, ErrReset, ErrRefused, ErrTimeout, ErrAborted, ErrClosed}
 
 // send is the sending half: SND.* of RFC 9293 §3.3.1.
 type send struct {
-	queue      sendQueue
-	iss        tcpseg.Seq
-	una, nxt   tcpseg.Seq
-	wnd        int // octets, scaled
-	maxWnd     int
-	wl1, wl2   tcpseg.Seq
-	scale      uint8
-	mss        int        // payload octets of a segment without options
-	defaultMSS int        // assumed of a peer that sends no MSS option (MUST-15)
-	closing    bool       // CloseWrite was called
-	fin        bool       // the FIN was sent: it takes nxt-1
-	smallEnd   tcpseg.Seq // end of the last segment below the MSS (Minshall)
-	probe      bool       // the persist timer ran out
-	want       bool       // a Write came up short
-	progress   Time       // when una last moved, or sending began
-	lastSent   Time
-	budget     int
-	delivered  int64
-	roundEnd   tcpseg.Seq
-	limited    [2]bool // cwnd held us back: in this round trip, in the last
+	queue     sendQueue
+	iss       tcpseg.Seq
+	una, nxt  tcpseg.Seq
+	wnd       int32 // octets, scaled
+	maxWnd    int32
+	wl1, wl2  tcpseg.Seq
+	mss       int32      // payload octets of a segment without options
+	smallEnd  tcpseg.Seq // end of the last segment below the MSS (Minshall)
+	roundEnd  tcpseg.Seq
+	budget    int32
+	scale     uint8
+	closing   bool    // CloseWrite was called
+	fin       bool    // the FIN was sent: it takes nxt-1
+	probe     bool    // the persist timer ran out
+	want      bool    // a Write came up short
+	limited   [2]bool // cwnd held us back: in this round trip, in the last
+	progress  Time    // when una last moved, or sending began
+	lastSent  Time
+	delivered int64
 }
 
 // receive is the receiving half: RCV.* of RFC 9293 §3.3.1.
 type receive struct {
 	queue      recvQueue
-	outOfOrder ranges
+	outOfOrder *ranges // nil: none
 	irs        tcpseg.Seq
 	nxt        tcpseg.Seq
 	edge       tcpseg.Seq // right edge of the window; it never moves left
 	adv        tcpseg.Seq // the same as the peer may have understood it, rounded up by the shift
-	scale      uint8
-	mss        int // what we advertised
-	size       int // what the window may grow to now
-	budget     int
+	lastAck    tcpseg.Seq
 	finSeq     tcpseg.Seq
 	finSeen    bool // a FIN stands at finSeq
 	finDone    bool // and everything before it has arrived
-	segSize    int  // the peer's full-sized segment, as far as seen
-	lastAck    tcpseg.Seq
+	scale      uint8
+	mss        int32 // what we advertised
+	size       int32 // what the window may grow to now
+	budget     int32
+	segSize    int32 // the peer's full-sized segment, as far as seen
+	tuneRead   int32
 	tuneAt     Time
-	tuneRead   int
 }
 
 // begin sets the receiving half behind the peer's SYN, with the window that our own SYN offers.
@@ -121,13 +146,12 @@ type pendingReset struct {
 
 type counters struct {
 	segsIn, segsOut, bytesIn, bytesOut uint64
-	rexmits, rtos, recoveries          uint64
+	rexmits, rtos, recoveries          uint32
 }
 
-// newTCB makes what Dial and Accept have in common.
-func newTCB(now Time, c *Config, iss tcpseg.Seq, tsOffset uint32) *TCB {
-	t := &TCB{opt: c.Options, heard: now}
-	mem := c.Blocks
+// begin makes of a blank TCB what Dial and Accept have in common.
+func (t *TCB) begin(now Time, c *Config, mem Blocks, iss tcpseg.Seq, tsOffset uint32) {
+	t.cfg, t.heard = c, now
 	if mem == nil {
 		mem = heapBlocks{}
 	}
@@ -136,54 +160,66 @@ func newTCB(now Time, c *Config, iss tcpseg.Seq, tsOffset uint32) *TCB {
 	t.ts.offset = tsOffset
 	t.snd.iss, t.snd.una, t.snd.nxt = iss, iss, iss.Add(1)
 	t.snd.smallEnd, t.snd.roundEnd, t.rec.point = iss, iss, iss
-	t.snd.queue = sendQueue{mem: mem, start: iss.Add(1)}
-	t.snd.mss = ourMSS(c)
+	t.snd.queue.init(mem, iss.Add(1))
+	t.snd.mss = int32(ourMSS(c))
 	t.rcv.mss = t.snd.mss
-	t.snd.defaultMSS = orDefault(c.DefaultMSS, 536)
 	t.snd.progress = now
 	t.snd.budget, t.rcv.budget = maxAutoBuffer, maxAutoBuffer
-	t.rcv.queue.mem = mem
-	t.rcv.size = initialWindow(&c.Options)
+	t.rcv.queue.init(mem)
+	t.rcv.size = int32(initialWindow(&c.Options))
 	t.rcv.scale = ourScale(&c.Options)
 	t.rcv.segSize = minSegSize
+}
+
+// Dial opens actively: SYN-SENT. Output has the SYN. Mem lends the buffers; nil: the garbage
+// collector does.
+func Dial(now Time, c *Config, mem Blocks, d *DialInfo) *TCB {
+	t := new(TCB)
+	t.Dial(now, c, mem, d)
 	return t
 }
 
-// Dial opens actively: SYN-SENT. Output has the SYN.
-func Dial(now Time, c *Config, d *DialInfo) *TCB {
-	t := newTCB(now, c, d.ISS, d.TSOffset)
+// Dial is the function Dial for a TCB that is part of something larger. It must be blank, and must not
+// be moved from then on.
+func (t *TCB) Dial(now Time, c *Config, mem Blocks, d *DialInfo) {
+	t.begin(now, c, mem, d.ISS, d.TSOffset)
 	t.state = SynSent
-	t.setController(t.opt.CC, t.snd.mss, t.initialWindow())
-	return t
+	t.setController(int(t.snd.mss), t.initialWindow())
 }
 
 // Accept makes a connection of a passive handshake at its third ACK: ESTABLISHED. The segment
-// that brought the ACK is then given to Input, which takes its data and FIN.
-func Accept(now Time, c *Config, h *Handshake) *TCB {
-	t := newTCB(now, c, h.ISS, h.TSOffset)
-	t.synTimeouts = h.Resent
-	t.rcv.begin(h.IRS, synWindow(&t.opt))
+// that brought the ACK is then given to Input, which takes its data and FIN. Mem is as for Dial.
+func Accept(now Time, c *Config, mem Blocks, h *Handshake) *TCB {
+	t := new(TCB)
+	t.Accept(now, c, mem, h)
+	return t
+}
+
+// Accept is the function Accept for a TCB that is part of something larger, as the method Dial is.
+func (t *TCB) Accept(now Time, c *Config, mem Blocks, h *Handshake) {
+	t.begin(now, c, mem, h.ISS, h.TSOffset)
+	t.synTimeouts = int32(h.Resent)
+	t.rcv.begin(h.IRS, synWindow(&c.Options))
 	t.ts.recent, t.ts.at = h.TSRecent, now
 	t.negotiate(&h.Peer)
 	t.snd.una = h.ISS.Add(1)
-	t.setPeerWindow(int(h.PeerWindow), h.IRS, t.snd.una) // never scaled in a SYN (RFC 7323 §2.2)
+	t.setPeerWindow(int32(h.PeerWindow), h.IRS, t.snd.una) // never scaled in a SYN (RFC 7323 §2.2)
 	if h.RTT > 0 {
 		t.rtt.sample(h.RTT, 1)
 	}
 	t.establish(now)
-	return t
 }
 
 // negotiate applies the options of the peer's SYN beside our own.
 func (t *TCB) negotiate(peer *tcpseg.Options) {
-	mss := t.snd.defaultMSS
+	mss := orDefault(t.cfg.DefaultMSS, 536) // of a peer that does not say (MUST-15)
 	if peer.MSS != 0 {
 		mss = int(peer.MSS)
 	}
-	t.snd.mss = max(min(t.snd.mss, mss), minMSS)
-	t.sackOK = peer.SACKPermitted && !t.opt.NoSACK
-	t.ts.on = peer.HasTimestamps && !t.opt.NoTimestamps
-	t.scaled = peer.HasScale && !t.opt.NoWindowScale
+	t.snd.mss = max(min(t.snd.mss, int32(mss)), minMSS)
+	t.sackOK = peer.SACKPermitted && !t.cfg.NoSACK
+	t.stamped = peer.HasTimestamps && !t.cfg.NoTimestamps
+	t.scaled = peer.HasScale && !t.cfg.NoWindowScale
 	if t.scaled {
 		t.snd.scale = min(peer.Scale, maxScale)
 	} else {
@@ -198,7 +234,7 @@ func (t *TCB) establish(now Time) {
 		t.rtt.rto = max(afterSynRTO, t.rtt.floor) // RFC 6298 §5.7
 	}
 	t.rtt.backoff = 0
-	t.setController(t.opt.CC, t.mss(), t.initialWindow())
+	t.setController(t.mss(), t.initialWindow())
 	t.snd.roundEnd = t.snd.nxt
 	t.rcv.tuneAt = now
 	t.heard = now
@@ -212,10 +248,11 @@ func (t *TCB) initialWindow() int {
 	if t.synTimeouts > 1 {
 		return 1
 	}
-	return orDefault(t.opt.InitialWindow, 10)
+	return orDefault(t.cfg.InitialWindow, 10)
 }
 
-func (t *TCB) setController(make cc.New, mss, segments int) {
+func (t *TCB) setController(mss, segments int) {
+	make := t.cfg.CC
 	if make == nil {
 		make = cc.NewCubic
 	}
@@ -232,12 +269,11 @@ func (t *TCB) takeEvents() Events {
 func (t *TCB) synchronized() bool { return t.state >= Established }
 
 // die ends the connection at once: nothing more is sent but a RST that is due.
-func (t *TCB) die(err error) {
-	t.err = err
+func (t *TCB) die(why ending) {
+	t.ending = why
 	t.state = Closed
 	t.timers = [numTimers]Time{}
 	t.ack = ackState{}
-	t.runs = runs{}
 	t.runs.init()
 	t.snd.queue.drop()
 	t.events |= EventClosed | EventReadable | EventWritable
@@ -293,8 +329,8 @@ func (t *TCB) Commit(now Time, n int) {
 // connection's error.
 func (t *TCB) WriteErr() error {
 	switch {
-	case t.state == Closed && t.err != nil:
-		return t.err
+	case t.state == Closed && t.ending != endOrderly:
+		return t.Err()
 	case t.state == Closed || t.snd.closing:
 		return ErrWriteClosed
 	}
@@ -344,8 +380,8 @@ func (t *TCB) ReadErr() error {
 	switch {
 	case t.rcv.finDone:
 		return io.EOF
-	case t.state == Closed && t.err != nil:
-		return t.err
+	case t.state == Closed && t.ending != endOrderly:
+		return t.Err()
 	case t.state == Closed:
 		return ErrClosed
 	}
@@ -356,7 +392,7 @@ func (t *TCB) ReadErr() error {
 func (t *TCB) CloseWrite(now Time) {
 	switch {
 	case t.state == SynSent:
-		t.die(ErrClosed)
+		t.die(endClosed)
 	case t.state != Closed:
 		t.snd.closing = true
 		t.snd.want = false
@@ -385,7 +421,7 @@ func (t *TCB) Abort(now Time) Events {
 	case SynReceived, Established, FinWait1, FinWait2, CloseWait:
 		t.rst = pendingReset{due: true}
 	}
-	t.die(ErrAborted)
+	t.die(endAborted)
 	t.rcv.queue.flush()
 	return t.takeEvents()
 }
@@ -393,34 +429,38 @@ func (t *TCB) Abort(now Time) Events {
 // Set changes the switches that may change on a live connection: Nagle, DelayedACK, ACKEvery,
 // NoIdleRestart, RcvBuf, SndBuf, KeepAlive…, UserTimeout and ResetInputDiscard.
 func (t *TCB) Set(now Time, o *Options) {
-	t.opt.Nagle, t.opt.DelayedACK, t.opt.ACKEvery = o.Nagle, o.DelayedACK, o.ACKEvery
-	t.opt.NoIdleRestart, t.opt.ResetInputDiscard = o.NoIdleRestart, o.ResetInputDiscard
-	t.opt.RcvBuf, t.opt.SndBuf = o.RcvBuf, o.SndBuf
-	t.opt.UserTimeout = o.UserTimeout
-	t.opt.KeepAlive, t.opt.KeepAliveIdle = o.KeepAlive, o.KeepAliveIdle
-	t.opt.KeepAliveInterval, t.opt.KeepAliveCount = o.KeepAliveInterval, o.KeepAliveCount
+	c := *t.cfg // shared until now
+	c.Nagle, c.DelayedACK, c.ACKEvery = o.Nagle, o.DelayedACK, o.ACKEvery
+	c.NoIdleRestart, c.ResetInputDiscard = o.NoIdleRestart, o.ResetInputDiscard
+	c.RcvBuf, c.SndBuf = o.RcvBuf, o.SndBuf
+	c.UserTimeout = o.UserTimeout
+	c.KeepAlive, c.KeepAliveIdle = o.KeepAlive, o.KeepAliveIdle
+	c.KeepAliveInterval, c.KeepAliveCount = o.KeepAliveInterval, o.KeepAliveCount
+	t.cfg = &c
 	if o.RcvBuf > 0 {
-		t.rcv.size = o.RcvBuf
+		t.rcv.size = octets32(o.RcvBuf)
 	}
 	t.armKeepAlive(now)
 }
 
 // Options returns the switches in force.
-func (t *TCB) Options() Options { return t.opt }
+func (t *TCB) Options() Options { return t.cfg.Options }
 
 // SetBudget caps what the receive and send queue may grow to, in octets, when memory is short.
-func (t *TCB) SetBudget(rcv, snd int) { t.rcv.budget, t.snd.budget = rcv, snd }
+func (t *TCB) SetBudget(rcv, snd int) {
+	t.rcv.budget, t.snd.budget = octets32(rcv), octets32(snd)
+}
 
 // State returns the connection state.
 func (t *TCB) State() State { return t.state }
 
 // Err returns why the connection ended; nil while it lives and after an orderly end.
-func (t *TCB) Err() error { return t.err }
+func (t *TCB) Err() error { return endings[t.ending] }
 
 // Release gives every block back. Call it once the connection is CLOSED, or its TIME-WAIT
 // record taken, and nobody reads any more; data still to be read is lost.
 func (t *TCB) Release() {
 	t.snd.queue.drop()
 	t.rcv.queue.drop()
-	t.rcv.outOfOrder = ranges{}
+	t.rcv.outOfOrder = nil
 }

@@ -26,7 +26,7 @@ func (t *TCB) inputText(now Time, seg *tcpseg.Segment) Drop {
 	}
 	if len(p) > 0 && t.appClosed { // RFC 9293 §3.6.1: nobody is there to read it
 		t.rst = pendingReset{due: true}
-		t.die(nil)
+		t.die(endOrderly)
 		return DropAfterClose
 	}
 	if fin && !t.rcv.finSeen {
@@ -52,7 +52,7 @@ func (t *TCB) store(now Time, seq tcpseg.Seq, p []byte, gso int) Drop {
 	n := t.rcv.queue.write(t.rcv.queue.ready, p)
 	if n < len(p) && !t.rcv.outOfOrder.empty() {
 		// Memory is short: what lies beyond the hole gives way, as RFC 2018 §8 allows.
-		t.rcv.outOfOrder.list = nil
+		t.rcv.outOfOrder = nil
 		t.rcv.queue.prune(int64(n))
 		n += t.rcv.queue.write(t.rcv.queue.ready+int64(n), p[n:])
 	}
@@ -81,13 +81,18 @@ func (t *TCB) storeAhead(seq tcpseg.Seq, p []byte) Drop {
 	if !t.sackOK {
 		t.ack.dups++
 	}
-	if t.rcv.budget < t.rcv.size && t.Readable()+t.rcv.outOfOrder.octets() > t.rcv.budget {
+	if t.rcv.budget < t.rcv.size && t.Readable()+t.rcv.outOfOrder.octets() > int(t.rcv.budget) {
 		return DropMemory
 	}
 	off := t.rcv.queue.ready + int64(seq.Sub(t.rcv.nxt))
 	n := t.rcv.queue.write(off, p)
-	if n > 0 && !t.rcv.outOfOrder.add(seq, seq.Add(n)) {
-		return DropOutOfOrderFull
+	if n > 0 {
+		if t.rcv.outOfOrder == nil {
+			t.rcv.outOfOrder = new(ranges)
+		}
+		if !t.rcv.outOfOrder.add(seq, seq.Add(n)) {
+			return DropOutOfOrderFull
+		}
 	}
 	t.stats.bytesIn += uint64(n)
 	if n < len(p) {
@@ -101,7 +106,7 @@ func (t *TCB) sizeUp(n, gso int) {
 	if gso > 0 && gso < n {
 		n = gso
 	}
-	t.rcv.segSize = max(t.rcv.segSize, min(n, t.rcv.mss))
+	t.rcv.segSize = max(t.rcv.segSize, min(int32(n), t.rcv.mss))
 }
 
 // reachFIN acts on the peer's FIN once everything before it has arrived.

@@ -47,7 +47,7 @@ func (t *TCB) Expire(now Time) Events {
 		t.expireKeepAlive(now)
 	}
 	if t.due(linger, now) {
-		t.die(nil)
+		t.die(endOrderly)
 	}
 	return t.takeEvents()
 }
@@ -63,7 +63,7 @@ func (t *TCB) due(i timer, now Time) bool {
 
 // userTimeout returns R2: how long sent data may stay unacknowledged; 0: for ever.
 func (t *TCB) userTimeout() Time {
-	switch u := Time(t.opt.UserTimeout); {
+	switch u := Time(t.cfg.UserTimeout); {
 	case u < 0:
 		return 0
 	case u > 0:
@@ -86,7 +86,7 @@ func (t *TCB) armRexmit(now Time) {
 // expireRexmit answers a retransmission time-out (RFC 6298 §5.4–5.7).
 func (t *TCB) expireRexmit(now Time) {
 	if r2 := t.userTimeout(); r2 != 0 && now-t.snd.progress >= r2 {
-		t.die(ErrTimeout)
+		t.die(endTimeout)
 		return
 	}
 	t.stats.rtos++
@@ -96,24 +96,24 @@ func (t *TCB) expireRexmit(now Time) {
 		t.runs.markAll()
 		t.synTimeouts++
 	}
-	t.rtt.backoff++
+	t.rtt.backoff = min(t.rtt.backoff, 254) + 1
 	t.armRexmit(now)
 }
 
 // expirePersist sends a probe, or what fits into a window too small for a full segment.
 func (t *TCB) expirePersist(now Time) {
-	if r2 := t.userTimeout(); r2 != 0 && now-max(t.heard, t.persistSince) >= r2 {
-		t.die(ErrTimeout) // nobody answers; a peer that does may keep its window shut for ever (MUST-37)
+	if r2 := t.userTimeout(); r2 != 0 && now-max(t.heard, t.needSeldom().persistSince) >= r2 {
+		t.die(endTimeout) // nobody answers; a peer that does may keep its window shut for ever (MUST-37)
 		return
 	}
 	t.snd.probe = true
-	t.persistBackoff++
+	t.persistBackoff = min(t.persistBackoff, 254) + 1
 }
 
 // armPersist starts the persist timer (SHLD-29, SHLD-30).
 func (t *TCB) armPersist(now Time) {
 	if t.persistBackoff == 0 {
-		t.persistSince = now
+		t.needSeldom().persistSince = now
 	}
 	t.timers[persist] = now + min(t.rtt.rto<<min(t.persistBackoff, 16), maxPersist)
 }
@@ -125,20 +125,28 @@ func (t *TCB) stopPersist(now Time) {
 }
 
 func (t *TCB) keepAliveIdle() Time {
-	return orDefault(Time(t.opt.KeepAliveIdle), Time(2*time.Hour)) // MUST-28
+	return orDefault(Time(t.cfg.KeepAliveIdle), Time(2*time.Hour)) // MUST-28
 }
 
 func (t *TCB) keepAliveInterval() Time {
-	return orDefault(Time(t.opt.KeepAliveInterval), Time(75*time.Second))
+	return orDefault(Time(t.cfg.KeepAliveInterval), Time(75*time.Second))
+}
+
+// hear notes that the peer is there.
+func (t *TCB) hear(now Time) {
+	t.heard = now
+	if t.seldom != nil {
+		t.seldom.keepProbes = 0
+	}
 }
 
 // armKeepAlive follows a change of the switch or of the state.
 func (t *TCB) armKeepAlive(now Time) {
 	t.timers[keepidle] = 0
-	if t.opt.KeepAlive && t.synchronized() && t.state != TimeWaiting {
+	if t.cfg.KeepAlive && t.synchronized() && t.state != TimeWaiting {
 		at := max(t.heard+t.keepAliveIdle(), now+1)
-		if t.keepProbes > 0 {
-			at = max(at, t.keepProbed+t.keepAliveInterval())
+		if s := t.seldom; s != nil && s.keepProbes > 0 {
+			at = max(at, s.keepProbed+t.keepAliveInterval())
 		}
 		t.timers[keepidle] = at
 	}
@@ -147,7 +155,7 @@ func (t *TCB) armKeepAlive(now Time) {
 // expireKeepAlive probes a peer that has been silent for the interval while nothing is in
 // flight (MUST-26), and gives up after so many unanswered probes (MUST-29).
 func (t *TCB) expireKeepAlive(now Time) {
-	if !t.opt.KeepAlive || !t.synchronized() || t.state == TimeWaiting {
+	if !t.cfg.KeepAlive || !t.synchronized() || t.state == TimeWaiting {
 		return
 	}
 	if t.runs.n > 0 {
@@ -158,12 +166,13 @@ func (t *TCB) expireKeepAlive(now Time) {
 		t.timers[keepidle] = idle
 		return
 	}
-	if t.keepProbes >= orDefault(t.opt.KeepAliveCount, 9) {
-		t.die(ErrTimeout)
+	s := t.needSeldom()
+	if int(s.keepProbes) >= orDefault(t.cfg.KeepAliveCount, 9) {
+		t.die(endTimeout)
 		return
 	}
-	t.keepProbes++
-	t.keepProbed = now
+	s.keepProbes++
+	s.keepProbed = now
 	t.ack.keepAlive = true
 	t.timers[keepidle] = now + t.keepAliveInterval()
 }

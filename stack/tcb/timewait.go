@@ -25,8 +25,8 @@ type TimeWait struct {
 
 func newTimeWait(now Time, t *TCB) TimeWait {
 	w := TimeWait{sndNxt: t.snd.nxt, rcvNxt: t.rcv.nxt, window: t.rcvWindow(), scale: t.rcv.scale,
-		length:     2 * orDefault(Time(t.opt.MSL), defaultMSL),
-		timestamps: t.ts.on, tsRecent: t.ts.recent, tsOffset: t.ts.offset, noReuse: t.opt.NoTimeWaitReuse}
+		length:     2 * orDefault(Time(t.cfg.MSL), defaultMSL),
+		timestamps: t.stamped, tsRecent: t.ts.recent, tsOffset: t.ts.offset, noReuse: t.cfg.NoTimeWaitReuse}
 	w.deadline = now + w.length
 	return w
 }

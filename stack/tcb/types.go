@@ -80,7 +80,7 @@ const (
 	LargeBlock = 64 << 10
 )
 
-// Config is what a connection is made with. It is copied.
+// Config is what connections are made with. It is shared, not copied: it must not change while one of them lives.
 type Config struct {
 	Options
 	// LinkMSS is the largest payload the interface carries in one segment: MTU − 40 for IPv4,
@@ -88,8 +88,6 @@ type Config struct {
 	LinkMSS int
 	// DefaultMSS is assumed when the peer sends no MSS option: 536 (IPv4) or 1220 (IPv6).
 	DefaultMSS int
-	// Blocks lends buffers; nil: the garbage collector does.
-	Blocks Blocks
 }
 
 // DialInfo is what an active open brings.

@@ -1,6 +1,10 @@
 package tcb
 
-import "ustack/tcpseg"
+import (
+	"math"
+
+	"ustack/tcpseg"
+)
 
 const (
 	maxScale      = 14      // RFC 7323 §2.3
@@ -11,6 +15,9 @@ const (
 	firstWindow   = 256 << 10 // receive window before anything is known
 	maxSynWindow  = 65535     // the window of a SYN is never scaled (RFC 7323 §2.2)
 )
+
+// octets32 makes of a setting a number of octets that a connection can count to.
+func octets32(n int) int32 { return int32(min(n, math.MaxInt32)) }
 
 // ourMSS is the MSS to advertise: what the interface carries (MUST-67).
 func ourMSS(c *Config) int {
@@ -33,21 +40,24 @@ func ourScale(o *Options) uint8 {
 	return s
 }
 
-func initialWindow(o *Options) int { return orDefault(o.RcvBuf, firstWindow) }
+func initialWindow(o *Options) int { return int(octets32(orDefault(o.RcvBuf, firstWindow))) }
 
 // synWindow is the window of our SYN.
 func synWindow(o *Options) int { return min(initialWindow(o), maxSynWindow) }
 
+// peerEdge is the right edge of the peer's window.
+func (t *TCB) peerEdge() tcpseg.Seq { return t.snd.una.Add(int(t.snd.wnd)) }
+
 // rcvLimit returns what the receive queue may hold.
-func (t *TCB) rcvLimit() int { return min(t.rcv.size, t.rcv.budget) }
+func (t *TCB) rcvLimit() int { return int(min(t.rcv.size, t.rcv.budget)) }
 
 // sndLimit returns what the send queue may hold: twice cwnd when sized automatically, so that there is
 // always a window's worth waiting behind the one in flight.
 func (t *TCB) sndLimit() int {
-	if t.opt.SndBuf > 0 {
-		return min(t.opt.SndBuf, t.snd.budget)
+	if t.cfg.SndBuf > 0 {
+		return min(t.cfg.SndBuf, int(t.snd.budget))
 	}
-	return min(max(2*t.cc.Window(), minAutoSend), maxAutoBuffer, t.snd.budget)
+	return min(max(2*t.cc.Window(), minAutoSend), maxAutoBuffer, int(t.snd.budget))
 }
 
 // rcvWindow returns the octets the peer may still send: the promised right edge less what has come.
@@ -64,7 +74,7 @@ func (t *TCB) windowRoom() int {
 // drawn into silly segments (RFC 9293 §3.8.6.2.2) and the window field shows the move.
 func (t *TCB) worthwhile() int {
 	limit := t.rcvLimit()
-	return max(min(limit/2, t.rcv.mss), min(limit, 1<<t.rcv.scale), 1)
+	return max(min(limit/2, int(t.rcv.mss)), min(limit, 1<<t.rcv.scale), 1)
 }
 
 // advertise moves the right edge as far as it may go and returns the window field. The edge never
@@ -102,10 +112,10 @@ func (t *TCB) receiving() bool {
 
 // tune sizes the receive window to twice what the application reads in a round trip (OPT-5).
 func (t *TCB) tune(now Time, n int) {
-	if t.opt.RcvBuf > 0 {
+	if t.cfg.RcvBuf > 0 {
 		return
 	}
-	t.rcv.tuneRead += n
+	t.rcv.tuneRead += int32(n)
 	if now-t.rcv.tuneAt < max(t.rtt.srtt, granularity) {
 		return
 	}
@@ -114,7 +124,7 @@ func (t *TCB) tune(now Time, n int) {
 }
 
 // setPeerWindow takes the peer's window, wnd octets as of the segment with seq and ack.
-func (t *TCB) setPeerWindow(wnd int, seq, ack tcpseg.Seq) {
+func (t *TCB) setPeerWindow(wnd int32, seq, ack tcpseg.Seq) {
 	t.snd.wnd, t.snd.wl1, t.snd.wl2 = wnd, seq, ack
 	t.snd.maxWnd = max(t.snd.maxWnd, wnd)
 }
@@ -127,7 +137,7 @@ func (t *TCB) updateWindow(seg *tcpseg.Segment) bool {
 	if seg.Ack != t.snd.una || !newer {
 		return false
 	}
-	old, wnd := t.snd.wnd, int(seg.Window)<<t.snd.scale
+	old, wnd := t.snd.wnd, int32(seg.Window)<<t.snd.scale
 	t.setPeerWindow(wnd, tcpseg.Max(t.snd.wl1, seg.Seq), seg.Ack)
 	return wnd != old
 }
