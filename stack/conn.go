@@ -32,8 +32,7 @@ type Conn struct {
 	last tcb.Time // of the clock as the TCB has seen it
 	ipid uint16
 
-	timer   timerID
-	timerAt tcb.Time // when the timer looks at us; 0: it does not
+	timer *timer // nil: never needed
 
 	news     tcb.Events // of the TCB, not acted upon yet
 	level    int32      // memory pressure as told to the TCB
@@ -138,13 +137,15 @@ func maxSuper(is4 bool) int {
 	return 65535 - 60
 }
 
-// arm sees to it that the timer looks at the connection by d; 0: no need.
+// arm sees to it that the timer looks at the connection at d; 0: no need.
 func (c *Conn) arm(d tcb.Time) {
-	if c.dead || d == 0 || c.timerAt != 0 && c.timerAt <= d {
-		return
+	if c.timer == nil {
+		if c.dead || d == 0 {
+			return
+		}
+		c.timer = c.s.timers.add(timerOwner{c: c, kind: ownerConn})
 	}
-	c.timerAt = d
-	c.timer = c.s.timers.set(c.timer, timerNode{c: c}, d)
+	c.s.timers.set(c.timer, d)
 }
 
 // expire is called by the timer.
@@ -154,7 +155,6 @@ func (c *Conn) expire(sc *scratch) {
 	if c.dead {
 		return
 	}
-	c.timerAt = 0
 	if d := c.t.Deadline(); d != 0 && d > c.s.now() {
 		c.arm(d)
 		// What a callback was given to answer waits no longer.
@@ -177,11 +177,20 @@ func (c *Conn) respond(sc *scratch) {
 	}
 	ended := news&(tcb.EventClosed|tcb.EventTimeWait) != 0
 	if c.post(sc, news) && !ended {
-		c.arm(c.last + answerTime) // its ACK rides on the answer, unless that is slow
+		c.armAnswer() // its ACK rides on the answer, unless that is slow
 	} else {
 		c.flush(sc)
 	}
 	c.wake(sc, news)
+}
+
+// armAnswer limits how long the ACK of what a callback was given waits for its answer.
+func (c *Conn) armAnswer() {
+	d := c.last + answerTime
+	if due := c.t.Deadline(); due != 0 {
+		d = min(d, due)
+	}
+	c.arm(d)
 }
 
 // wake readies the goroutines that the news concern.
@@ -231,7 +240,7 @@ func (c *Conn) leave(tw *tcb.TimeWait) {
 	c.s.mem.conns.Add(-1)
 	c.s.table.retire(c, tw)
 	c.s.timers.drop(c.timer)
-	c.timer = 0
+	c.timer = nil
 	if c.closed {
 		c.s.orphanGone()
 	}

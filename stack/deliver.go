@@ -116,22 +116,19 @@ func (q *queue) deliverTCP(f *link.Frame, p *ippkt.Packet, now tcb.Time, verifie
 func (q *queue) dispatch(key *flowKey, now tcb.Time, seg *tcpseg.Segment) bool {
 	sh, hash := q.s.table.place(key)
 	sh.mu.Lock()
-	id, ok := sh.find(key, hash)
-	if !ok {
-		sh.mu.Unlock()
-		return q.newFlow(sh, hash, key, now, seg)
-	}
-	switch e := sh.entries.at(id); e.kind {
-	case kindHalfOpen:
-		q.inputHalfOpen(sh, id, now, seg) // unlocks
-		return true
-	case kindTimeWait:
-		return q.inputTimeWait(sh, id, now, seg) // unlocks
-	default:
-		c := *sh.conns.at(e.ref)
+	switch ref := sh.find(key, hash); ref.kind() {
+	case kindConn:
+		c := *sh.conns.at(ref.at())
 		sh.mu.Unlock()
 		return q.input(c, now, seg)
+	case kindHalfOpen:
+		q.inputHalfOpen(sh, hash, ref, now, seg) // unlocks
+		return true
+	case kindTimeWait:
+		return q.inputTimeWait(sh, hash, ref, now, seg) // unlocks
 	}
+	sh.mu.Unlock()
+	return q.newFlow(sh, hash, key, now, seg)
 }
 
 // input gives a segment to a connection. False: it has left the table.

@@ -191,18 +191,6 @@ func (s *Stack) tryOpen(q *queue, key *flowKey, cfg *tcb.Config, reuse bool) *Co
 	return c
 }
 
-// kind tells what a flow is at the moment.
-func (t *table) kind(key *flowKey) entryKind {
-	sh, hash := t.place(key)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	id, ok := sh.find(key, hash)
-	if !ok {
-		return kindNone
-	}
-	return sh.entries.at(id).kind
-}
-
 // connect sends the SYN and waits for the handshake to end.
 func (c *Conn) connect(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() {

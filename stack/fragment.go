@@ -18,7 +18,7 @@ const fragmentHeaderLen = 8 // of IPv6
 type fragments struct {
 	mu     sync.Mutex
 	v4, v6 reassembler
-	timer  timerID
+	timer  *timer
 	armed  bool // the timer is set, for the first deadline or before
 
 	sent atomic.Uint32 // identifications given out
@@ -84,7 +84,10 @@ func (x *fragments) arm(s *Stack) {
 		first = at
 	}
 	if first != 0 && !x.armed {
-		x.timer = s.timers.set(x.timer, timerNode{}, first)
+		if x.timer == nil {
+			x.timer = s.timers.add(timerOwner{kind: ownerFragments})
+		}
+		s.timers.set(x.timer, first)
 		x.armed = true
 	}
 }

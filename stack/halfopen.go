@@ -7,10 +7,11 @@ import (
 
 // halfOpen is the record of a passive open in SYN-RECEIVED. It has no buffers.
 type halfOpen struct {
+	key   flowKey
 	ho    tcb.HalfOpen
 	l     *Listener
 	q     *queue
-	timer timerID
+	timer *timer
 }
 
 // passive answers a SYN for listener l. With a TIME-WAIT before it, the new incarnation numbers
@@ -30,42 +31,37 @@ func (q *queue) passive(sh *shard, hash uint32, key *flowKey, now tcb.Time, seg 
 		iss = above // 6191-05
 	}
 	sh.mu.Lock()
-	if _, ok := sh.find(key, hash); ok {
+	if sh.find(key, hash) != 0 {
 		sh.mu.Unlock()
 		return false
 	}
-	id := sh.insert(key, hash)
-	e := sh.entries.at(id)
-	e.kind, e.ref = kindHalfOpen, sh.halfOpens.take()
-	r := sh.halfOpens.at(e.ref)
-	r.ho, r.l, r.q = tcb.Passive(now, l.config(q, key.remote), seg, iss, offset), l, q
+	at := sh.halfOpens.take()
+	r := sh.halfOpens.at(at)
+	*r = halfOpen{key: *key, ho: tcb.Passive(now, l.config(q, key.remote), seg, iss, offset), l: l, q: q,
+		timer: q.s.timers.add(timerOwner{slot: at, shard: sh.number(), kind: ownerHalfOpen})}
+	sh.insert(hash, makeRef(kindHalfOpen, at))
 	l.halfOpen.Add(1)
-	q.answerHalfOpen(sh, id, q.sc, now)
+	q.answerHalfOpen(r, q.sc, now)
 	sh.mu.Unlock()
 	return true
 }
 
-// answerHalfOpen sends what record id has to send and arms its timer. The shard is locked; a
+// answerHalfOpen sends what a record has to send and sets its timer. The shard is locked; a
 // write to a link never blocks.
-func (q *queue) answerHalfOpen(sh *shard, id uint32, sc *scratch, now tcb.Time) {
-	e := sh.entries.at(id)
-	r := sh.halfOpens.at(e.ref)
+func (q *queue) answerHalfOpen(r *halfOpen, sc *scratch, now tcb.Time) {
 	sc.out.Limit = 0
 	for r.ho.Output(now, &sc.out) {
-		q.reply(sc, &e.key)
+		q.reply(sc, &r.key)
 	}
-	if d := r.ho.Deadline(); d != 0 {
-		r.timer = q.s.timers.set(r.timer, timerNode{shard: sh, entry: id}, d)
-	}
+	q.s.timers.set(r.timer, r.ho.Deadline())
 }
 
 // inputHalfOpen gives a segment to a half-open flow. The shard is locked and let go in here.
-func (q *queue) inputHalfOpen(sh *shard, id uint32, now tcb.Time, seg *tcpseg.Segment) {
-	e := sh.entries.at(id)
-	r := sh.halfOpens.at(e.ref)
-	l, key := r.l, e.key
+func (q *queue) inputHalfOpen(sh *shard, hash uint32, ref flowRef, now tcb.Time, seg *tcpseg.Segment) {
+	r := sh.halfOpens.at(ref.at())
+	l, key := r.l, r.key
 	if l.closed.Load() {
-		q.s.removeHalfOpen(sh, id)
+		q.s.removeHalfOpen(sh, hash, ref)
 		sh.mu.Unlock()
 		q.refuse(&key, seg)
 		return
@@ -86,27 +82,27 @@ func (q *queue) inputHalfOpen(sh *shard, id uint32, now tcb.Time, seg *tcpseg.Se
 	}
 	switch res {
 	case tcb.HalfOpenComplete:
-		q.accept(sh, id, now, seg)
+		q.accept(sh, hash, ref, now, seg)
 		return
 	case tcb.HalfOpenReply:
-		q.answerHalfOpen(sh, id, q.sc, now)
+		q.answerHalfOpen(r, q.sc, now)
 	case tcb.HalfOpenDead:
-		q.s.removeHalfOpen(sh, id)
+		q.s.removeHalfOpen(sh, hash, ref)
 	}
 	sh.mu.Unlock()
 }
 
 // accept makes a connection of a half-open flow whose handshake seg completes, and gives it to
 // the listener. The shard is locked and let go in here.
-func (q *queue) accept(sh *shard, id uint32, now tcb.Time, seg *tcpseg.Segment) {
-	e := sh.entries.at(id)
-	r := sh.halfOpens.at(e.ref)
+func (q *queue) accept(sh *shard, hash uint32, ref flowRef, now tcb.Time, seg *tcpseg.Segment) {
+	r := sh.halfOpens.at(ref.at())
 	l := r.l
-	c := q.s.newConn(q, &e.key)
+	c := q.s.newConn(q, &r.key)
 	c.lock() // nobody else knows c yet: no order is broken
-	c.t.Accept(c.at(now), l.config(r.q, e.key.remote), &c.mem, r.ho.Handshake())
-	q.s.freeHalfOpen(sh, e)
-	sh.setConn(id, c)
+	h := r.ho.Handshake()
+	c.t.Accept(c.at(now), l.config(r.q, c.key.remote), &c.mem, &h)
+	sh.replace(hash, ref, sh.holdConn(c))
+	q.s.freeHalfOpen(sh, ref)
 	sh.mu.Unlock()
 	q.s.mem.conns.Add(1)
 	q.took(c, c.input(now, seg))
@@ -114,42 +110,37 @@ func (q *queue) accept(sh *shard, id uint32, now tcb.Time, seg *tcpseg.Segment) 
 	l.add(q.sc, c)
 }
 
-// freeHalfOpen gives back the record of e, whose kind changes.
-func (s *Stack) freeHalfOpen(sh *shard, e *entry) {
-	r := sh.halfOpens.at(e.ref)
+// freeHalfOpen gives a record back; the index does not name it any more.
+func (s *Stack) freeHalfOpen(sh *shard, ref flowRef) {
+	r := sh.halfOpens.at(ref.at())
 	r.l.halfOpen.Add(-1)
 	s.timers.drop(r.timer)
-	sh.halfOpens.give(e.ref)
-	e.kind = kindNone
+	sh.halfOpens.give(ref.at())
 }
 
 // removeHalfOpen forgets a half-open flow in silence.
-func (s *Stack) removeHalfOpen(sh *shard, id uint32) {
-	s.freeHalfOpen(sh, sh.entries.at(id))
-	sh.remove(id)
+func (s *Stack) removeHalfOpen(sh *shard, hash uint32, ref flowRef) {
+	sh.remove(hash, ref)
+	s.freeHalfOpen(sh, ref)
 }
 
-// expireRecord runs the timer of a half-open or TIME-WAIT record.
-func (s *Stack) expireRecord(n *timerNode, sc *scratch) {
-	sh := n.shard
+// expireHalfOpen runs the timer of a half-open record, unless that is another's by now.
+func (s *Stack) expireHalfOpen(d *dueTimer, sc *scratch) {
+	sh := &s.table.shards[d.shard]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if int(n.entry) >= len(sh.entries.chunks)*slabChunk {
+	if int(d.slot) >= len(sh.halfOpens.chunks)*slabChunk {
+		return
+	}
+	r := sh.halfOpens.at(d.slot)
+	if r.timer != d.t {
 		return
 	}
 	now := s.now()
-	switch e := sh.entries.at(n.entry); e.kind {
-	case kindHalfOpen:
-		r := sh.halfOpens.at(e.ref)
-		if r.timer != timerID(n.id+1) {
-			return
-		}
-		if r.l.closed.Load() || !r.ho.Expire(now) {
-			s.removeHalfOpen(sh, n.entry)
-			return
-		}
-		r.q.answerHalfOpen(sh, n.entry, sc, now)
-	case kindTimeWait:
-		s.expireTimeWait(sh, n, e, now)
+	if r.l.closed.Load() || !r.ho.Expire(now) {
+		_, hash := s.table.place(&r.key)
+		s.removeHalfOpen(sh, hash, makeRef(kindHalfOpen, d.slot))
+		return
 	}
+	r.q.answerHalfOpen(r, sc, now)
 }

@@ -95,19 +95,3 @@ func (c *Conn) explain(err error) error {
 	}
 	return err
 }
-
-// conn returns the connection of a flow, if it is one.
-func (t *table) conn(key *flowKey) *Conn {
-	sh, hash := t.place(key)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	id, ok := sh.find(key, hash)
-	if !ok {
-		return nil
-	}
-	e := sh.entries.at(id)
-	if e.kind != kindConn {
-		return nil
-	}
-	return *sh.conns.at(e.ref)
-}

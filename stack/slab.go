@@ -1,6 +1,8 @@
 package stack
 
-const slabChunk = 32
+// slabChunk is how many values a chunk has: TIME-WAIT records, of which there may be most, then fill the
+// allocator's class of 4 KiB.
+const slabChunk = 51
 
 // slab holds values in chunks, so that they never move and cost no allocation each.
 type slab[T any] struct {

@@ -162,8 +162,8 @@ func (s *Stack) Stats() Stats {
 	for _, l := range s.cfg.Links {
 		st.Links = append(st.Links, l.Stats())
 	}
-	s.table.each(func(_ *shard, e *entry) {
-		switch e.kind {
+	s.table.each(func(_ *shard, ref flowRef) {
+		switch ref.kind() {
 		case kindConn:
 			st.Conns++
 		case kindHalfOpen:

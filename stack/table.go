@@ -14,28 +14,30 @@ type flowKey struct {
 	lport, rport  uint16
 }
 
-// entryKind says what a flow is at the moment.
-type entryKind uint8
+// flowKind says what a flow is at the moment.
+type flowKind uint8
 
 const (
-	kindNone entryKind = iota
+	kindNone flowKind = iota
 	kindConn
 	kindHalfOpen
 	kindTimeWait
 )
 
-// entry is one flow of the table. Its index never changes while it lives.
-type entry struct {
-	key  flowKey
-	hash uint32
-	ref  uint32 // slot in the slab of its kind
-	kind entryKind
-}
+// flowRef is a flow of a shard: its kind, and where in the slab of that kind it stands.
+type flowRef uint32
+
+const refBits = 30
+
+func makeRef(kind flowKind, at uint32) flowRef { return flowRef(kind)<<refBits | flowRef(at) }
+
+func (r flowRef) kind() flowKind { return flowKind(r >> refBits) }
+func (r flowRef) at() uint32     { return uint32(r & (1<<refBits - 1)) }
 
 const (
-	shardBits  = 6
-	numShards  = 1 << shardBits
-	smallIndex = 64 // slots; an empty shard keeps an index no larger than this
+	shardBits = 6
+	numShards = 1 << shardBits
+	minIndex  = 16 // slots of the smallest index
 )
 
 // table finds the flow of a segment. It is cut into shards by the hash, each with its own lock.
@@ -46,21 +48,32 @@ type table struct {
 	shards [numShards]shard
 }
 
-// shard is an open-addressed index over slabs: 0 is an empty slot, else it holds the number of
-// an entry plus one. Half-open and TIME-WAIT flows live in here as compact records and are
-// worked on under the shard's lock.
+// shard is an open-addressed index over slabs. The key of a flow stands with the flow itself, whose cache
+// line is needed anyway: eight octets of the index are all that a connection costs beside. Half-open and
+// TIME-WAIT flows live in here as compact records and are worked on under the shard's lock.
 type shard struct {
 	mu        sync.Mutex
-	index     []uint32
+	index     []indexSlot
 	live      int
-	entries   slab[entry]
 	conns     slab[*Conn]
 	halfOpens slab[halfOpen]
 	timeWaits slab[timeWait]
+	waiting   waitLists
 	_         [64]byte // keep neighbours' locks out of this cache line
 }
 
-func (t *table) init(seed maphash.Seed) { t.seed = seed }
+// indexSlot is a flow and its hash. A zero ref is an empty slot.
+type indexSlot struct {
+	hash uint32
+	ref  flowRef
+}
+
+func (t *table) init(seed maphash.Seed) {
+	t.seed = seed
+	for i := range t.shards {
+		t.shards[i].waiting.shard = uint8(i)
+	}
+}
 
 // place returns the shard of key and its hash there. The hash is keyed: nobody outside can
 // choose flows that collide.
@@ -69,77 +82,111 @@ func (t *table) place(key *flowKey) (*shard, uint32) {
 	return &t.shards[h>>(64-shardBits)], uint32(h)
 }
 
-// find returns the number of key's entry. The shard is locked.
-func (s *shard) find(key *flowKey, hash uint32) (uint32, bool) {
-	if len(s.index) == 0 {
-		return 0, false
+// number returns which of the table's shards sh is.
+func (sh *shard) number() uint8 { return sh.waiting.shard }
+
+// key returns the key of a flow of the shard.
+func (sh *shard) key(ref flowRef) *flowKey {
+	switch ref.kind() {
+	case kindConn:
+		return &(*sh.conns.at(ref.at())).key
+	case kindHalfOpen:
+		return &sh.halfOpens.at(ref.at()).key
 	}
-	mask := uint32(len(s.index) - 1)
-	for i := hash & mask; s.index[i] != 0; i = (i + 1) & mask {
-		id := s.index[i] - 1
-		if e := s.entries.at(id); e.hash == hash && e.key == *key {
-			return id, true
+	return &sh.timeWaits.at(ref.at()).key
+}
+
+// home is the slot that a hash is first looked for in. Multiplying instead of masking allows an index of any
+// size.
+func (sh *shard) home(hash uint32) int { return int(uint64(hash) * uint64(len(sh.index)) >> 32) }
+
+func (sh *shard) next(i int) int {
+	if i++; i < len(sh.index) {
+		return i
+	}
+	return 0
+}
+
+// find returns key's flow, or 0 if there is none. The shard is locked.
+func (sh *shard) find(key *flowKey, hash uint32) flowRef {
+	if len(sh.index) == 0 {
+		return 0
+	}
+	for i := sh.home(hash); sh.index[i].ref != 0; i = sh.next(i) {
+		if s := sh.index[i]; s.hash == hash && *sh.key(s.ref) == *key {
+			return s.ref
 		}
 	}
-	return 0, false
+	return 0
 }
 
-// insert adds an entry for a key that is not there and returns its number.
-func (s *shard) insert(key *flowKey, hash uint32) uint32 {
-	if (s.live+1)*4 > len(s.index)*3 {
-		s.resize(max(16, len(s.index)*2))
+// insert adds a flow whose key is not there.
+func (sh *shard) insert(hash uint32, ref flowRef) {
+	// Seven eighths full and growing by a quarter, an index costs 9 to 11.4 octets a flow.
+	if (sh.live+1)*8 > len(sh.index)*7 {
+		sh.resize(max(minIndex, len(sh.index)*5/4))
 	}
-	id := s.entries.take()
-	*s.entries.at(id) = entry{key: *key, hash: hash}
-	s.link(id, hash)
-	s.live++
-	return id
+	sh.link(indexSlot{hash, ref})
+	sh.live++
 }
 
-func (s *shard) link(id, hash uint32) {
-	mask := uint32(len(s.index) - 1)
-	i := hash & mask
-	for s.index[i] != 0 {
-		i = (i + 1) & mask
+func (sh *shard) link(s indexSlot) {
+	i := sh.home(s.hash)
+	for sh.index[i].ref != 0 {
+		i = sh.next(i)
 	}
-	s.index[i] = id + 1
+	sh.index[i] = s
 }
 
-func (s *shard) resize(n int) {
-	old := s.index
-	s.index = make([]uint32, n)
-	for _, v := range old {
-		if v != 0 {
-			s.link(v-1, s.entries.at(v-1).hash)
+func (sh *shard) resize(n int) {
+	old := sh.index
+	sh.index = make([]indexSlot, n)
+	for _, s := range old {
+		if s.ref != 0 {
+			sh.link(s)
 		}
 	}
 }
 
-// remove takes entry id out. What it refers to has been given back already.
-func (s *shard) remove(id uint32) {
-	mask := uint32(len(s.index) - 1)
-	i := s.entries.at(id).hash & mask
-	for s.index[i] != id+1 {
-		i = (i + 1) & mask
+// slot returns where in the index a flow of the shard stands.
+func (sh *shard) slot(hash uint32, ref flowRef) int {
+	i := sh.home(hash)
+	for sh.index[i].ref != ref {
+		i = sh.next(i)
 	}
-	// Close the gap: an entry that had to pass the hole on its way moves into it.
+	return i
+}
+
+// replace makes one flow another with the same key.
+func (sh *shard) replace(hash uint32, ref, by flowRef) { sh.index[sh.slot(hash, ref)].ref = by }
+
+// remove takes a flow out.
+func (sh *shard) remove(hash uint32, ref flowRef) {
+	i := sh.slot(hash, ref)
+	// Close the gap: a flow that had to pass the hole on its way moves into it.
 	for j := i; ; {
-		j = (j + 1) & mask
-		v := s.index[j]
-		if v == 0 {
+		j = sh.next(j)
+		s := sh.index[j]
+		if s.ref == 0 {
 			break
 		}
-		home := s.entries.at(v-1).hash & mask
-		if (j-home)&mask >= (j-i)&mask {
-			s.index[i], i = v, j
+		if sh.distance(sh.home(s.hash), j) >= sh.distance(i, j) {
+			sh.index[i], i = s, j
 		}
 	}
-	s.index[i] = 0
-	s.entries.give(id)
-	s.live--
-	if s.live == 0 && len(s.index) > smallIndex {
-		s.index = nil
+	sh.index[i] = indexSlot{}
+	sh.live--
+	if sh.live == 0 && len(sh.index) > minIndex {
+		sh.index = nil
 	}
+}
+
+// distance is how many steps it is from slot i to slot j.
+func (sh *shard) distance(i, j int) int {
+	if j < i {
+		j += len(sh.index)
+	}
+	return j - i
 }
 
 // addConn enters a new connection; false: the flow exists already.
@@ -147,60 +194,74 @@ func (t *table) addConn(c *Conn) bool {
 	sh, hash := t.place(&c.key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if _, ok := sh.find(&c.key, hash); ok {
+	if sh.find(&c.key, hash) != 0 {
 		return false
 	}
-	sh.setConn(sh.insert(&c.key, hash), c)
+	sh.insert(hash, sh.holdConn(c))
 	return true
 }
 
-// setConn makes entry id, which refers to nothing, a connection.
-func (s *shard) setConn(id uint32, c *Conn) {
-	e := s.entries.at(id)
-	e.kind, e.ref = kindConn, s.conns.take()
-	*s.conns.at(e.ref) = c
+// holdConn gives a connection a place in the slab.
+func (sh *shard) holdConn(c *Conn) flowRef {
+	at := sh.conns.take()
+	*sh.conns.at(at) = c
+	return makeRef(kindConn, at)
 }
 
-// retire takes a connection out of the table or, given a record, turns its entry into TIME-WAIT.
+// retire takes a connection out of the table or, given a record, makes it one in TIME-WAIT.
 func (t *table) retire(c *Conn, tw *tcb.TimeWait) {
 	sh, hash := t.place(&c.key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	id, ok := sh.find(&c.key, hash)
-	if !ok {
+	ref := sh.find(&c.key, hash)
+	if ref.kind() != kindConn || *sh.conns.at(ref.at()) != c {
 		return
 	}
-	e := sh.entries.at(id)
-	if e.kind != kindConn || *sh.conns.at(e.ref) != c {
-		return
+	if tw != nil && !c.s.closing.Load() {
+		sh.replace(hash, ref, c.s.holdTimeWait(sh, &c.key, tw))
+	} else {
+		sh.remove(hash, ref)
 	}
-	sh.conns.give(e.ref)
-	e.kind = kindNone
-	if tw == nil || c.s.closing.Load() {
-		sh.remove(id)
-		return
+	sh.conns.give(ref.at())
+}
+
+// conn returns the connection of a flow, if it is one.
+func (t *table) conn(key *flowKey) *Conn {
+	sh, hash := t.place(key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if ref := sh.find(key, hash); ref.kind() == kindConn {
+		return *sh.conns.at(ref.at())
 	}
-	c.s.addTimeWait(sh, id, c, tw)
+	return nil
+}
+
+// kind tells what a flow is at the moment.
+func (t *table) kind(key *flowKey) flowKind {
+	sh, hash := t.place(key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.find(key, hash).kind()
 }
 
 func (t *table) allConns() []*Conn {
 	var all []*Conn
-	t.each(func(sh *shard, e *entry) {
-		if e.kind == kindConn {
-			all = append(all, *sh.conns.at(e.ref))
+	t.each(func(sh *shard, ref flowRef) {
+		if ref.kind() == kindConn {
+			all = append(all, *sh.conns.at(ref.at()))
 		}
 	})
 	return all
 }
 
-// each calls f with every entry, its shard locked.
-func (t *table) each(f func(*shard, *entry)) {
+// each calls f with every flow, its shard locked.
+func (t *table) each(f func(*shard, flowRef)) {
 	for i := range t.shards {
 		sh := &t.shards[i]
 		sh.mu.Lock()
-		for _, v := range sh.index {
-			if v != 0 {
-				f(sh, sh.entries.at(v-1))
+		for _, s := range sh.index {
+			if s.ref != 0 {
+				f(sh, s.ref)
 			}
 		}
 		sh.mu.Unlock()

@@ -3,8 +3,8 @@ package stack
 import (
 	"hash/maphash"
 	"io"
+	"math"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,33 +24,44 @@ func TestTableModel(t *testing.T) {
 	}
 	rnd := rand.New(rand.NewPCG(1, 2))
 	var sh shard
-	model := map[flowKey]uint32{}
-	hash := func(k *flowKey) uint32 { return uint32(k.lport) % 499 * 0x10001 }
+	model := map[flowKey]flowRef{}
+	hash := func(k *flowKey) uint32 { return uint32(k.lport) % 499 * 0x830001 }
 	for step := range less(100_000) {
 		k := flowKey{lport: uint16(rnd.IntN(2000)), rport: uint16(rnd.IntN(2))}
-		id, ok := sh.find(&k, hash(&k))
-		want, there := model[k]
-		if ok != there || ok && id != want {
-			t.Fatalf("step %d: find says %d, %v; want %d, %v", step, id, ok, want, there)
+		ref := sh.find(&k, hash(&k))
+		if want := model[k]; ref != want {
+			t.Fatalf("step %d: find says %x, want %x", step, ref, want)
 		}
 		switch {
-		case there:
-			sh.remove(id)
+		case ref.kind() == kindHalfOpen && rnd.IntN(2) == 0:
+			model[k] = sh.holdConn(&Conn{key: k})
+			sh.replace(hash(&k), ref, model[k])
+			sh.halfOpens.give(ref.at())
+		case ref != 0:
+			sh.remove(hash(&k), ref)
+			if ref.kind() == kindConn {
+				sh.conns.give(ref.at())
+			} else {
+				sh.halfOpens.give(ref.at())
+			}
 			delete(model, k)
 		case step%25_000 < 20_000 || rnd.IntN(10) == 0: // grows, then shrinks
-			model[k] = sh.insert(&k, hash(&k))
+			at := sh.halfOpens.take()
+			sh.halfOpens.at(at).key = k
+			model[k] = makeRef(kindHalfOpen, at)
+			sh.insert(hash(&k), model[k])
 		}
-		if sh.live != len(model) || sh.entries.live != len(model) {
-			t.Fatalf("step %d: %d live, %d entries, want %d", step, sh.live, sh.entries.live, len(model))
+		if sh.live != len(model) || sh.halfOpens.live+sh.conns.live != len(model) {
+			t.Fatalf("step %d: %d live, %d and %d in slabs, want %d", step, sh.live, sh.halfOpens.live, sh.conns.live, len(model))
 		}
 	}
-	for k, id := range model {
-		if got, ok := sh.find(&k, hash(&k)); !ok || got != id {
+	for k, ref := range model {
+		if got := sh.find(&k, hash(&k)); got != ref {
 			t.Fatalf("%v is lost", k)
 		}
-		sh.remove(id)
+		sh.remove(hash(&k), ref)
 	}
-	if len(sh.index) > smallIndex || sh.live != 0 {
+	if len(sh.index) > minIndex || sh.live != 0 {
 		t.Error("an empty shard holds a large index")
 	}
 }
@@ -70,80 +81,6 @@ func TestTablePlaces(t *testing.T) {
 	for _, n := range used {
 		if n > 200 {
 			t.Errorf("%d of 6400 flows in one shard of %d", n, numShards)
-		}
-	}
-}
-
-// The heap against a model: nobody is woken late, nobody who was dropped is woken.
-func TestTimersModel(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newWire(t).s
-		rnd := rand.New(rand.NewPCG(3, 4))
-		type owner struct {
-			id   timerID
-			when tcb.Time
-		}
-		var owners []*owner
-		for range 3000 {
-			switch {
-			case len(owners) == 0 || rnd.IntN(3) == 0:
-				o := &owner{when: s.now() + tcb.Time(rnd.IntN(1e9)) + 1e9}
-				o.id = s.timers.set(0, timerNode{shard: &s.table.shards[0], entry: 1 << 30}, o.when)
-				owners = append(owners, o)
-			case rnd.IntN(2) == 0:
-				o := owners[rnd.IntN(len(owners))]
-				when := s.now() + tcb.Time(rnd.IntN(2e9)) + 1e6
-				s.timers.set(o.id, timerNode{}, when)
-				o.when = min(o.when, when)
-			default:
-				i := rnd.IntN(len(owners))
-				s.timers.drop(owners[i].id)
-				owners = slices.Delete(owners, i, i+1)
-			}
-			checkHeap(t, &s.timers)
-		}
-		for len(owners) > 0 {
-			first := slices.MinFunc(owners, func(a, b *owner) int { return int(a.when - b.when) })
-			s.timers.mu.Lock()
-			got := s.timers.heap[0].when
-			s.timers.mu.Unlock()
-			if got != first.when {
-				t.Fatalf("the first timer goes off at %d, want %d", got, first.when)
-			}
-			time.Sleep(time.Duration(first.when-s.now()) + 1)
-			synctest.Wait()
-			checkHeap(t, &s.timers)
-			now := s.now()
-			owners = slices.DeleteFunc(owners, func(o *owner) bool {
-				if o.when > now {
-					return false
-				}
-				s.timers.mu.Lock()
-				pos := s.timers.nodes.at(uint32(o.id - 1)).pos
-				s.timers.mu.Unlock()
-				if pos != 0 {
-					t.Fatalf("a timer for %d is still armed at %d", o.when, now)
-				}
-				s.timers.drop(o.id)
-				return true
-			})
-		}
-		if n := len(s.timers.heap); n != 0 {
-			t.Errorf("%d timers are left", n)
-		}
-	})
-}
-
-func checkHeap(t *testing.T, tm *timers) {
-	t.Helper()
-	tm.mu.Lock()
-	defer tm.mu.Unlock()
-	for i, it := range tm.heap {
-		if tm.nodes.at(it.id).pos != int32(i+1) {
-			t.Fatalf("node %d says it is at %d, it is at %d", it.id, tm.nodes.at(it.id).pos-1, i)
-		}
-		if i > 0 && tm.heap[(i-1)/2].when > it.when {
-			t.Fatalf("the heap is out of order at %d", i)
 		}
 	}
 }
@@ -374,12 +311,35 @@ func TestNoMemoryNoConnections(t *testing.T) {
 	})
 }
 
-// A burst of SYNs costs little each and nothing for good. req: 4987-01
-func TestHalfOpenSize(t *testing.T) {
-	if n := unsafe.Sizeof(tcb.HalfOpen{}); n > 256 {
-		t.Errorf("a half-open connection takes %d octets, want at most 256", n)
+// A burst of SYNs costs little each and nothing for good, and so do connections that are over. req: 4987-01
+func TestRecordSize(t *testing.T) {
+	if n := unsafe.Sizeof(tcb.HalfOpen{}); n > 80 {
+		t.Errorf("a TCB's half-open connection takes %d octets", n)
 	}
-	if n := unsafe.Sizeof(timeWait{}); n > 128 {
-		t.Errorf("a TIME-WAIT record takes %d octets, want at most 128", n)
+	if n := unsafe.Sizeof(tcb.TimeWait{}); n > 32 {
+		t.Errorf("a TCB's TIME-WAIT takes %d octets", n)
 	}
+	const timerShare = 16 + 16 + 4 // timer, owner, number in a bucket
+	if n := unsafe.Sizeof(halfOpen{}) + timerShare + indexShare(t); n > 256 {
+		t.Errorf("a SYN-RECEIVED record takes %d octets with its share of index and timers, want at most 256", n)
+	}
+	if n := unsafe.Sizeof(timeWait{}) + indexShare(t); n > 96 {
+		t.Errorf("a TIME-WAIT record takes %d octets with its share of the index, want at most 96", n)
+	}
+}
+
+// indexShare is what the index takes for each flow at most, in octets, once a shard has a thousand.
+func indexShare(t *testing.T) uintptr {
+	var sh shard
+	most := 0.0
+	for n := 1; n < 20_000; n++ {
+		at := sh.halfOpens.take()
+		sh.halfOpens.at(at).key.lport = uint16(n)
+		sh.insert(uint32(n)*0x9e3779b1, makeRef(kindHalfOpen, at))
+		if n > 1000 {
+			most = max(most, float64(uintptr(len(sh.index))*unsafe.Sizeof(indexSlot{}))/float64(n))
+		}
+	}
+	t.Logf("the index takes up to %.1f octets a flow", most)
+	return uintptr(math.Ceil(most))
 }

@@ -5,37 +5,143 @@ import (
 	"ustack/tcpseg"
 )
 
-// timeWait is the record of a flow in TIME-WAIT.
+// timeWait is the record of a flow in TIME-WAIT, an item of a waitList.
 type timeWait struct {
-	tw    tcb.TimeWait
-	since tcb.Time
-	q     *queue
-	timer timerID
+	key        flowKey
+	tw         tcb.TimeWait
+	prev, next uint32 // in the list, plus one; 0: none
 }
 
-// addTimeWait makes entry id, which was c's, a TIME-WAIT record. The shard is locked.
-func (s *Stack) addTimeWait(sh *shard, id uint32, c *Conn, tw *tcb.TimeWait) {
-	e := sh.entries.at(id)
-	e.kind, e.ref = kindTimeWait, sh.timeWaits.take()
-	r := sh.timeWaits.at(e.ref)
-	r.tw, r.q, r.since = *tw, c.q, c.last
-	r.timer = s.timers.set(0, timerNode{shard: sh, entry: id}, tw.Deadline())
+// waitList has the records of a shard that wait equally long, in order of their deadlines: a new one goes to
+// the tail, and so does one whose time begins anew.
+type waitList struct {
+	length     tcb.Time
+	head, tail uint32 // plus one; 0: none
+}
+
+// waitLists are the lists of a shard, one for each 2MSL that listeners have asked for. One timer watches all heads.
+type waitLists struct {
+	lists []waitList
+	timer *timer
+	shard uint8 // in the table
+}
+
+// holdTimeWait makes a record; its timer is set. The shard is locked.
+func (s *Stack) holdTimeWait(sh *shard, key *flowKey, tw *tcb.TimeWait) flowRef {
+	at := sh.timeWaits.take()
+	*sh.timeWaits.at(at) = timeWait{key: *key, tw: *tw}
+	sh.enqueue(at)
+	s.armTimeWaits(sh)
+	return makeRef(kindTimeWait, at)
+}
+
+// enqueue appends a record to its list.
+func (sh *shard) enqueue(at uint32) {
+	r := sh.timeWaits.at(at)
+	l := sh.waiting.list(r.tw.Length())
+	r.prev, r.next = l.tail, 0
+	if l.tail != 0 {
+		sh.timeWaits.at(l.tail - 1).next = at + 1
+	} else {
+		l.head = at + 1
+	}
+	l.tail = at + 1
+}
+
+// dequeue takes a record out of its list.
+func (sh *shard) dequeue(at uint32) {
+	r := sh.timeWaits.at(at)
+	l := sh.waiting.list(r.tw.Length())
+	if r.prev != 0 {
+		sh.timeWaits.at(r.prev - 1).next = r.next
+	} else {
+		l.head = r.next
+	}
+	if r.next != 0 {
+		sh.timeWaits.at(r.next - 1).prev = r.prev
+	} else {
+		l.tail = r.prev
+	}
+}
+
+// list returns the list for records that wait so long.
+func (w *waitLists) list(length tcb.Time) *waitList {
+	for i := range w.lists {
+		if w.lists[i].length == length {
+			return &w.lists[i]
+		}
+	}
+	w.lists = append(w.lists, waitList{length: length})
+	return &w.lists[len(w.lists)-1]
+}
+
+// armTimeWaits sets the shard's timer to the first deadline of its lists. The shard is locked.
+func (s *Stack) armTimeWaits(sh *shard) {
+	first := tcb.Time(0)
+	for _, l := range sh.waiting.lists {
+		if l.head != 0 {
+			if d := sh.timeWaits.at(l.head - 1).tw.Deadline(); first == 0 || d < first {
+				first = d
+			}
+		}
+	}
+	w := &sh.waiting
+	switch {
+	case first == 0:
+		s.timers.drop(w.timer)
+		*w = waitLists{shard: w.shard}
+		return
+	case w.timer == nil:
+		w.timer = s.timers.add(timerOwner{shard: w.shard, kind: ownerTimeWait})
+	}
+	s.timers.set(w.timer, first)
+}
+
+// expireTimeWaits forgets the records of a shard whose time is over.
+func (s *Stack) expireTimeWaits(sh *shard) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	now := s.now()
+	for i := range sh.waiting.lists {
+		l := &sh.waiting.lists[i]
+		for l.head != 0 && sh.timeWaits.at(l.head-1).tw.Deadline() <= now {
+			at := l.head - 1
+			_, hash := s.table.place(&sh.timeWaits.at(at).key)
+			sh.dequeue(at)
+			sh.remove(hash, makeRef(kindTimeWait, at))
+			sh.timeWaits.give(at)
+		}
+	}
+	s.armTimeWaits(sh)
+}
+
+// removeTimeWait forgets a flow in TIME-WAIT before its time. The shard is locked.
+func (s *Stack) removeTimeWait(sh *shard, hash uint32, ref flowRef) {
+	sh.dequeue(ref.at())
+	sh.remove(hash, ref)
+	sh.timeWaits.give(ref.at())
+	if sh.timeWaits.live == 0 {
+		s.armTimeWaits(sh)
+	}
 }
 
 // inputTimeWait gives a segment to a TIME-WAIT record. The shard is locked and let go in here.
 // False: the segment opens a new incarnation and the flow has changed meanwhile.
-func (q *queue) inputTimeWait(sh *shard, id uint32, now tcb.Time, seg *tcpseg.Segment) bool {
-	e := sh.entries.at(id)
-	r := sh.timeWaits.at(e.ref)
+func (q *queue) inputTimeWait(sh *shard, hash uint32, ref flowRef, now tcb.Time, seg *tcpseg.Segment) bool {
+	r := sh.timeWaits.at(ref.at())
+	key, due := r.key, r.tw.Deadline()
 	res := r.tw.Input(now, seg)
 	if res.Drop != tcb.DropNone {
 		q.count.tcp[res.Drop].Add(1)
 	}
-	key, hash := e.key, e.hash
+	if r.tw.Deadline() != due { // a FIN came again: its time begins anew (ST-TW3)
+		sh.dequeue(ref.at())
+		sh.enqueue(ref.at())
+	}
 	if res.Reuse {
 		if l := q.s.listeners.find(key.local, key.lport); l != nil {
 			above := r.tw.NextISS()
-			q.s.removeTimeWait(sh, id)
+			q.s.removeTimeWait(sh, hash, ref)
 			sh.mu.Unlock()
 			return q.passive(sh, hash, &key, now, seg, l, above, true)
 		}
@@ -44,7 +150,8 @@ func (q *queue) inputTimeWait(sh *shard, id uint32, now tcb.Time, seg *tcpseg.Se
 		return true
 	}
 	if res.Reply {
-		r.tw.Output(now, &q.sc.out)
+		_, offset := q.s.secret.isn(&key, now)
+		r.tw.Output(now, offset, &q.sc.out)
 	}
 	sh.mu.Unlock()
 	if res.Reply {
@@ -63,36 +170,15 @@ func (s *Stack) takeTimeWait(key *flowKey, now tcb.Time) (tcpseg.Seq, bool) {
 	sh, hash := s.table.place(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	id, ok := sh.find(key, hash)
-	if !ok || sh.entries.at(id).kind != kindTimeWait {
+	ref := sh.find(key, hash)
+	if ref.kind() != kindTimeWait {
 		return 0, false
 	}
-	r := sh.timeWaits.at(sh.entries.at(id).ref)
-	if now-r.since < reuseAfter {
+	tw := &sh.timeWaits.at(ref.at()).tw
+	if now-(tw.Deadline()-tw.Length()) < reuseAfter {
 		return 0, false
 	}
-	above := r.tw.NextISS()
-	s.removeTimeWait(sh, id)
+	above := tw.NextISS()
+	s.removeTimeWait(sh, hash, ref)
 	return above, true
-}
-
-// removeTimeWait forgets a flow in TIME-WAIT.
-func (s *Stack) removeTimeWait(sh *shard, id uint32) {
-	e := sh.entries.at(id)
-	s.timers.drop(sh.timeWaits.at(e.ref).timer)
-	sh.timeWaits.give(e.ref)
-	sh.remove(id)
-}
-
-// expireTimeWait ends a TIME-WAIT, unless a FIN has restarted it (ST-TW3).
-func (s *Stack) expireTimeWait(sh *shard, n *timerNode, e *entry, now tcb.Time) {
-	r := sh.timeWaits.at(e.ref)
-	if r.timer != timerID(n.id+1) {
-		return
-	}
-	if d := r.tw.Deadline(); d > now {
-		s.timers.set(r.timer, timerNode{}, d)
-		return
-	}
-	s.removeTimeWait(sh, n.entry)
 }

@@ -60,7 +60,8 @@ func (w *halfOpen) complete(seg *tcpseg.Segment) {
 	fail := c.watch.fail
 	c.watch = w.watch
 	c.watch.fail = fail
-	c.tcb = tcb.Accept(h.sim.now, h.config(&w.endpoint), h.blocks, w.HalfOpen.Handshake())
+	hs := w.HalfOpen.Handshake()
+	c.tcb = tcb.Accept(h.sim.now, h.config(&w.endpoint), h.blocks, &hs)
 	h.add(c)
 	c.noteState()
 	c.wakeApp()
@@ -158,7 +159,7 @@ func (w *timeWait) input(seg *tcpseg.Segment) (reuse bool) {
 			h.fail("a RST is never answered", "TIME-WAIT answers %v", *seg)
 		}
 		var o tcb.Out
-		w.TimeWait.Output(h.sim.now, &o)
+		w.TimeWait.Output(h.sim.now, h.tsOffset(w.flow), &o)
 		o.SrcPort, o.DstPort = w.flow.local, w.flow.remote
 		h.send(w.flow, &o, w.watch.iss, w.watch.irs)
 	}

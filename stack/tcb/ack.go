@@ -50,21 +50,22 @@ func (t *TCB) delayedACK() Time {
 // Challenge ACKs answer segments that may be forged or stray; the rate keeps two ends that
 // disagree from answering each other for ever (RFC 5961 §7, U-18).
 const (
-	challengePeriod = Time(5 * time.Second)
+	challengePeriod = 5000 // ms
 	challengeMost   = 10
 )
 
 type challenge struct {
-	since Time
-	n     int32
+	since uint32 // ms; it may wrap around, after seven weeks
+	n     uint8
 }
 
 // allow reports whether one more may be sent.
 func (c *challenge) allow(now Time) bool {
-	if c.n == 0 || now-c.since >= challengePeriod {
-		c.since, c.n = now, 0
+	ms := tsClock(now)
+	if c.n == 0 || ms-c.since >= challengePeriod {
+		c.since, c.n = ms, 0
 	}
-	c.n++
+	c.n = min(c.n, challengeMost) + 1
 	return c.n <= challengeMost
 }
 

@@ -7,15 +7,31 @@ const maxSynAcks = 5
 
 // HalfOpen is a passive open in SYN-RECEIVED: no buffers, at most 256 octets.
 type HalfOpen struct {
-	c      *Config
-	hs     Handshake
-	window int // advertised in the SYN,ACK
-	sentAt Time
-	due    Time // retransmission
-	owed   owed
-	rstSeq tcpseg.Seq
-	limit  challenge
+	c          *Config
+	sentAt     Time
+	due        Time // retransmission
+	rtt        Time // SYN,ACK to its ACK; 0: not known
+	iss, irs   tcpseg.Seq
+	rstSeq     tcpseg.Seq
+	tsOffset   uint32
+	tsRecent   uint32
+	limit      challenge
+	mss        uint16 // of the peer's SYN, as what follows
+	peerWindow uint16
+	scale      uint8
+	offers     offers
+	owed       owed
+	resent     uint8
 }
+
+// offers are the options of the peer's SYN that it did send.
+type offers uint8
+
+const (
+	offersScale offers = 1 << iota
+	offersSACK
+	offersTimestamps
+)
 
 // owed is what a HalfOpen has to send.
 type owed uint8
@@ -40,15 +56,27 @@ const (
 // Passive starts a HalfOpen from a SYN that came to a listener. Output then has the SYN,ACK. c is
 // kept and must not change while the HalfOpen lives; Accept gets the same.
 func Passive(now Time, c *Config, syn *tcpseg.Segment, iss tcpseg.Seq, tsOffset uint32) HalfOpen {
-	h := HalfOpen{c: c, window: synWindow(&c.Options), owed: oweSynAck}
-	h.hs = Handshake{ISS: iss, IRS: syn.Seq, Peer: syn.Options, PeerWindow: syn.Window, TSOffset: tsOffset,
-		TSRecent: syn.Options.TSVal}
+	h := HalfOpen{c: c, owed: oweSynAck, iss: iss, irs: syn.Seq, tsOffset: tsOffset, tsRecent: syn.Options.TSVal,
+		mss: syn.Options.MSS, scale: syn.Options.Scale, peerWindow: syn.Window}
+	for _, o := range [...]struct {
+		sent bool
+		bit  offers
+	}{{syn.Options.HasScale, offersScale}, {syn.Options.SACKPermitted, offersSACK}, {syn.Options.HasTimestamps, offersTimestamps}} {
+		if o.sent {
+			h.offers |= o.bit
+		}
+	}
 	return h
 }
 
-func (h *HalfOpen) rcvNxt() tcpseg.Seq { return h.hs.IRS.Add(1) }
+func (h *HalfOpen) has(o offers) bool { return h.offers&o != 0 }
 
-func (h *HalfOpen) timestamps() bool { return h.hs.Peer.HasTimestamps && !h.c.NoTimestamps }
+func (h *HalfOpen) rcvNxt() tcpseg.Seq { return h.irs.Add(1) }
+
+// window is what our SYN,ACK advertises.
+func (h *HalfOpen) window() int { return synWindow(&h.c.Options) }
+
+func (h *HalfOpen) timestamps() bool { return h.has(offersTimestamps) && !h.c.NoTimestamps }
 
 // Input takes a segment of the flow (RFC 9293 §3.10.7.4, column SYN-RECEIVED). Data and FIN are not
 // looked at: they come again to the TCB that Accept makes.
@@ -58,7 +86,7 @@ func (h *HalfOpen) Input(now Time, seg *tcpseg.Segment) (HalfOpenResult, Drop) {
 		switch {
 		case off == 0:
 			return HalfOpenDead, DropReset
-		case off > 0 && off < h.window:
+		case off > 0 && off < h.window():
 			return h.challenge(now, DropResetChallenge)
 		}
 		return HalfOpenDrop, DropResetOutside
@@ -73,22 +101,22 @@ func (h *HalfOpen) Input(now Time, seg *tcpseg.Segment) (HalfOpenResult, Drop) {
 		if !seg.Options.HasTimestamps {
 			return HalfOpenDrop, DropNoTimestamp
 		}
-		if int32(seg.Options.TSVal-h.hs.TSRecent) < 0 {
+		if int32(seg.Options.TSVal-h.tsRecent) < 0 {
 			return h.challenge(now, DropPAWS)
 		}
 	}
-	if n := seg.Len(); off < 0 && off+n <= 0 || off > h.window || n > 0 && off == h.window {
+	if n := seg.Len(); off < 0 && off+n <= 0 || off > h.window() || n > 0 && off == h.window() {
 		return h.challenge(now, DropSequence)
 	}
 	if !seg.Flags.Has(tcpseg.ACK) {
 		return HalfOpenDrop, DropNoACK
 	}
-	if seg.Ack != h.hs.ISS.Add(1) {
+	if seg.Ack != h.iss.Add(1) {
 		h.rstSeq = seg.Ack
 		return h.owe(oweReset), DropBadACK
 	}
-	if h.hs.Resent == 0 && h.sentAt != 0 {
-		h.hs.RTT = max(now-h.sentAt, 1)
+	if h.resent == 0 && h.sentAt != 0 {
+		h.rtt = max(now-h.sentAt, 1)
 	}
 	return HalfOpenComplete, DropNone
 }
@@ -113,7 +141,7 @@ func (h *HalfOpen) Output(now Time, o *Out) bool {
 	case oweSynAck:
 		h.synAck(now, o)
 	case oweACK:
-		o.Header = tcpseg.Header{Seq: h.hs.ISS.Add(1), Ack: rcv, Flags: tcpseg.ACK, Window: uint16(h.window)}
+		o.Header = tcpseg.Header{Seq: h.iss.Add(1), Ack: rcv, Flags: tcpseg.ACK, Window: uint16(h.window())}
 		h.stamp(now, &o.Options)
 		o.Cause = CauseChallenge
 	case oweReset:
@@ -129,9 +157,9 @@ func (h *HalfOpen) Output(now Time, o *Out) bool {
 func (h *HalfOpen) synAck(now Time, o *Out) {
 	c := h.c
 	opt := synOptions(&c.Options, ourMSS(c), ourScale(&c.Options))
-	answerOptions(&opt, opt.SACKPermitted && h.hs.Peer.SACKPermitted, h.timestamps(), h.hs.Peer.HasScale, h.hs.TSRecent)
+	answerOptions(&opt, opt.SACKPermitted && h.has(offersSACK), h.timestamps(), h.has(offersScale), h.tsRecent)
 	h.stamp(now, &opt)
-	o.Header = tcpseg.Header{Seq: h.hs.ISS, Ack: h.rcvNxt(), Flags: tcpseg.SYN | tcpseg.ACK, Window: uint16(h.window), Options: opt}
+	o.Header = tcpseg.Header{Seq: h.iss, Ack: h.rcvNxt(), Flags: tcpseg.SYN | tcpseg.ACK, Window: uint16(h.window()), Options: opt}
 	o.Cause = CauseSYN
 	if h.sentAt == 0 {
 		h.due = now + initialRTO
@@ -142,7 +170,7 @@ func (h *HalfOpen) synAck(now Time, o *Out) {
 func (h *HalfOpen) stamp(now Time, o *tcpseg.Options) {
 	if h.timestamps() {
 		o.HasTimestamps = true
-		o.TSVal, o.TSEcr = tsClock(now)+h.hs.TSOffset, h.hs.TSRecent
+		o.TSVal, o.TSEcr = tsClock(now)+h.tsOffset, h.tsRecent
 	}
 }
 
@@ -151,11 +179,11 @@ func (h *HalfOpen) Expire(now Time) bool {
 	if h.due == 0 || now < h.due {
 		return true
 	}
-	if h.hs.Resent >= maxSynAcks {
+	if h.resent >= maxSynAcks {
 		return false
 	}
-	h.hs.Resent++
-	h.due = now + initialRTO<<h.hs.Resent
+	h.resent++
+	h.due = now + initialRTO<<h.resent
 	h.owed = oweSynAck
 	return true
 }
@@ -164,7 +192,12 @@ func (h *HalfOpen) Expire(now Time) bool {
 func (h *HalfOpen) Deadline() Time { return h.due }
 
 // Handshake returns what Accept needs.
-func (h *HalfOpen) Handshake() *Handshake { return &h.hs }
+func (h *HalfOpen) Handshake() Handshake {
+	return Handshake{ISS: h.iss, IRS: h.irs, PeerWindow: h.peerWindow, TSOffset: h.tsOffset, TSRecent: h.tsRecent,
+		RTT: h.rtt, Resent: int(h.resent),
+		Peer: tcpseg.Options{MSS: h.mss, HasScale: h.has(offersScale), Scale: h.scale, SACKPermitted: h.has(offersSACK),
+			HasTimestamps: h.has(offersTimestamps), TSVal: h.tsRecent}}
+}
 
 // Refuse fills o with the RST for a segment that belongs to no connection (RFC 9293 §3.10.7.1); false: none
 // may be sent.

@@ -10,26 +10,44 @@ const defaultMSL = Time(30 * time.Second)
 
 // TimeWait is a connection in TIME-WAIT (RFC 9293 §3.3.2) without buffers. It acknowledges the peer's FIN when it
 // comes again and keeps old segments from a new incarnation.
+//
+// It takes 32 octets, for a busy server has hundreds of thousands of them. Whoever holds it knows the flow, and
+// with it the offset of the timestamp clock.
 type TimeWait struct {
-	sndNxt, rcvNxt tcpseg.Seq
-	window         int
 	deadline       Time
-	length         Time // 2 MSL
+	length         uint32 // 2 MSL in ms, rounded up
+	sndNxt, rcvNxt tcpseg.Seq
 	tsRecent       uint32
-	tsOffset       uint32
-	scale          uint8
-	timestamps     bool
-	noReuse        bool
-	challenge      challenge
+	window         uint16 // as in the window field
+	flags          uint8  // twStamped, twNoReuse; above them the scale
+	challenges     uint8
+	challengeSince uint32
 }
 
+const (
+	twStamped = 1 << iota // both ends send timestamps
+	twNoReuse
+	twScale = iota // shift
+)
+
 func newTimeWait(now Time, t *TCB) TimeWait {
-	w := TimeWait{sndNxt: t.snd.nxt, rcvNxt: t.rcv.nxt, window: t.rcvWindow(), scale: t.rcv.scale,
-		length:     2 * orDefault(Time(t.cfg.MSL), defaultMSL),
-		timestamps: t.stamped, tsRecent: t.ts.recent, tsOffset: t.ts.offset, noReuse: t.cfg.NoTimeWaitReuse}
-	w.deadline = now + w.length
+	w := TimeWait{sndNxt: t.snd.nxt, rcvNxt: t.rcv.nxt, tsRecent: t.ts.recent,
+		window: uint16(min(t.rcvWindow()>>t.rcv.scale, maxSynWindow)), flags: t.rcv.scale << twScale,
+		length: uint32((2*orDefault(Time(t.cfg.MSL), defaultMSL) + granularity - 1) / granularity)}
+	if t.stamped {
+		w.flags |= twStamped
+	}
+	if t.cfg.NoTimeWaitReuse {
+		w.flags |= twNoReuse
+	}
+	w.deadline = now + w.Length()
 	return w
 }
+
+// Length returns how long the record lives, from the moment it was made or the peer's FIN came again.
+func (w *TimeWait) Length() Time { return Time(w.length) * granularity }
+
+func (w *TimeWait) has(flag uint8) bool { return w.flags&flag != 0 }
 
 // TimeWaitResult is what a TIME-WAIT record makes of a segment.
 type TimeWaitResult struct {
@@ -44,20 +62,20 @@ func (w *TimeWait) Input(now Time, seg *tcpseg.Segment) TimeWaitResult {
 	case seg.Flags.Has(tcpseg.RST): // RFC 1337: it must not cut TIME-WAIT short
 		return TimeWaitResult{Drop: DropReset}
 	case seg.Flags.Has(tcpseg.SYN):
-		if !seg.Flags.Has(tcpseg.ACK) && !w.noReuse && w.newer(seg) {
+		if !seg.Flags.Has(tcpseg.ACK) && !w.has(twNoReuse) && w.newer(seg) {
 			return TimeWaitResult{Reuse: true}
 		}
 		return w.answer(now, DropSYN)
-	case w.timestamps && seg.Options.HasTimestamps && int32(seg.Options.TSVal-w.tsRecent) < 0:
+	case w.has(twStamped) && seg.Options.HasTimestamps && int32(seg.Options.TSVal-w.tsRecent) < 0:
 		return w.answer(now, DropPAWS)
 	case !seg.Flags.Has(tcpseg.ACK):
 		return TimeWaitResult{Drop: DropNoACK}
 	case seg.Flags.Has(tcpseg.FIN) && seg.Seq.Add(seg.Len()) == w.rcvNxt: // the peer's FIN again
-		w.deadline = now + w.length
+		w.deadline = now + w.Length()
 		return TimeWaitResult{Reply: true, Drop: DropTimeWait}
 	}
 	off := seg.Seq.Sub(w.rcvNxt)
-	acceptable := seg.Len() == 0 && off >= 0 && off <= w.window && seg.Ack.LessEq(w.sndNxt)
+	acceptable := seg.Len() == 0 && off >= 0 && off <= int(w.window)<<(w.flags>>twScale) && seg.Ack.LessEq(w.sndNxt)
 	if acceptable { // two ends in TIME-WAIT must not answer each other for ever
 		return TimeWaitResult{Drop: DropTimeWait}
 	}
@@ -67,7 +85,7 @@ func (w *TimeWait) Input(now Time, seg *tcpseg.Segment) TimeWaitResult {
 // newer reports whether a SYN proves to belong to a new incarnation (RFC 6191 §2).
 func (w *TimeWait) newer(seg *tcpseg.Segment) bool {
 	if seg.Options.HasTimestamps {
-		if !w.timestamps {
+		if !w.has(twStamped) {
 			return true
 		}
 		if d := int32(seg.Options.TSVal - w.tsRecent); d != 0 {
@@ -78,16 +96,20 @@ func (w *TimeWait) newer(seg *tcpseg.Segment) bool {
 }
 
 func (w *TimeWait) answer(now Time, d Drop) TimeWaitResult {
-	return TimeWaitResult{Reply: w.challenge.allow(now), Drop: d}
+	c := challenge{w.challengeSince, w.challenges}
+	allowed := c.allow(now)
+	w.challengeSince, w.challenges = c.since, c.n
+	return TimeWaitResult{Reply: allowed, Drop: d}
 }
 
-// Output fills o with the ACK that Input asked for.
-func (w *TimeWait) Output(now Time, o *Out) {
+// Output fills o with the ACK that Input asked for. The timestamp clock's offset is that of the connection
+// before.
+func (w *TimeWait) Output(now Time, tsOffset uint32, o *Out) {
 	o.Header = tcpseg.Header{Seq: w.sndNxt, Ack: w.rcvNxt, Flags: tcpseg.ACK,
-		Window: uint16(min(w.window>>w.scale, maxSynWindow))}
-	if w.timestamps {
+		Window: w.window}
+	if w.has(twStamped) {
 		o.Options.HasTimestamps = true
-		o.Options.TSVal, o.Options.TSEcr = tsClock(now)+w.tsOffset, w.tsRecent
+		o.Options.TSVal, o.Options.TSEcr = tsClock(now)+tsOffset, w.tsRecent
 	}
 	o.Payload, o.GSOSize, o.Cause = [4][]byte{}, 0, CauseChallenge
 }
