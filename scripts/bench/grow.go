@@ -65,8 +65,8 @@ func grow(args []string) error {
 	}
 	runtime.GOMAXPROCS(1) // as `ustack serve` does with one queue
 	run := growKinds[*kind]
-	if run == nil || *n < 1 {
-		return fmt.Errorf("grow: unknown kind %q, or no connections", *kind)
+	if run == nil || *n < 1 || *n <= growWarm && (*kind == "timewait" || *kind == "halfopen") {
+		return fmt.Errorf("grow: unknown kind %q, or too few connections", *kind)
 	}
 	m := &meter{figures: map[string]float64{}, conns: *n, profile: *profile}
 	g, err := newGrowth(*n, *kind == "segments")
@@ -193,7 +193,7 @@ const (
 func growRequests(g *growth, m *meter) error {
 	m.zero()
 	start := processorTime()
-	if err := g.peer.open(true); err != nil {
+	if err := g.peer.open(0, m.conns, true); err != nil {
 		return err
 	}
 	m.figures["open-ns"] = float64((processorTime() - start).Nanoseconds()) / float64(m.conns)
@@ -275,7 +275,7 @@ func draw(random *rand.Rand, list []int, conns int) {
 
 // growSegments sends small segments that nobody answers but with ACKs.
 func growSegments(g *growth, m *meter) error {
-	if err := g.peer.open(true); err != nil {
+	if err := g.peer.open(0, m.conns, true); err != nil {
 		return err
 	}
 	if err := g.held(m.conns); err != nil {
@@ -306,15 +306,21 @@ func (g *growth) swallowed() error {
 	return nil
 }
 
+// growWarm is how many connections come before the baseline, so that buffers and pools do not count as records.
+const growWarm = 1000
+
 // growTimeWait has the server close all connections.
 func growTimeWait(g *growth, m *meter) error {
+	if err := g.peer.batches(0, growWarm, g.peer.live); err != nil {
+		return err
+	}
 	m.zero()
-	if err := g.peer.batches(g.peer.live); err != nil {
+	if err := g.peer.batches(growWarm, m.conns, g.peer.live); err != nil {
 		return err
 	}
 	for range 100 {
 		if s := g.stack.Stats(); s.TimeWait == m.conns && s.Conns == 0 {
-			m.perConn("record")
+			m.perRecord()
 			return nil
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -324,15 +330,23 @@ func growTimeWait(g *growth, m *meter) error {
 
 // growHalfOpen leaves all handshakes unfinished.
 func growHalfOpen(g *growth, m *meter) error {
+	if err := g.peer.open(0, growWarm, false); err != nil {
+		return err
+	}
 	m.zero()
-	if err := g.peer.open(false); err != nil {
+	if err := g.peer.open(growWarm, m.conns, false); err != nil {
 		return err
 	}
 	if s := g.stack.Stats(); s.HalfOpen != m.conns {
 		return fmt.Errorf("%d half-open connections, want %d", s.HalfOpen, m.conns)
 	}
-	m.perConn("record")
+	m.perRecord()
 	return nil
+}
+
+// perRecord keeps the growth since zero for each connection that came after growWarm others, in octets.
+func (m *meter) perRecord() {
+	m.figures["record-heap"] = (liveHeap() - m.heap) / float64(m.conns-growWarm)
 }
 
 // growthRun is one measurement to make.

@@ -166,19 +166,19 @@ func (p *peer) packet(b []byte) error {
 // peerBatch is how many connections act at a time where it does not matter.
 const peerBatch = 64
 
-// batches calls f with [from, to) over all connections.
-func (p *peer) batches(f func(from, to int) error) error {
-	for from := 0; from < len(p.conns); from += peerBatch {
-		if err := f(from, min(from+peerBatch, len(p.conns))); err != nil {
+// batches calls f with parts of the connections [from, end).
+func (p *peer) batches(from, end int, f func(from, to int) error) error {
+	for ; from < end; from += peerBatch {
+		if err := f(from, min(from+peerBatch, end)); err != nil {
 			return fmt.Errorf("connections from %d on: %w", from, err)
 		}
 	}
 	return nil
 }
 
-// open makes SYNs cross for all connections and, if finish, completes the handshakes.
-func (p *peer) open(finish bool) error {
-	return p.batches(func(from, to int) error {
+// open makes SYNs cross for connections [from, end) and, if finish, completes the handshakes.
+func (p *peer) open(from, end int, finish bool) error {
+	return p.batches(from, end, func(from, to int) error {
 		if err := p.over(from, to, tcpseg.SYN, nil, func() bool { return p.synAcks == to-from }); err != nil {
 			return err
 		}
@@ -193,7 +193,7 @@ func (p *peer) open(finish bool) error {
 
 // request sends request on all connections, batch by batch, and takes the answers, each one segment.
 func (p *peer) request(request []byte) error {
-	return p.batches(func(from, to int) error {
+	return p.batches(0, len(p.conns), func(from, to int) error {
 		return p.over(from, to, tcpseg.ACK|tcpseg.PSH, request, func() bool { return p.answers == to-from })
 	})
 }
