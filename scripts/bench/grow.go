@@ -65,8 +65,8 @@ func grow(args []string) error {
 	}
 	runtime.GOMAXPROCS(1) // as `ustack serve` does with one queue
 	run := growKinds[*kind]
-	if run == nil || *n < 1 || *n <= growWarm && (*kind == "timewait" || *kind == "halfopen") {
-		return fmt.Errorf("grow: unknown kind %q, or too few connections", *kind)
+	if run == nil || *n < 1 {
+		return fmt.Errorf("grow: unknown kind %q, or no connections", *kind)
 	}
 	m := &meter{figures: map[string]float64{}, conns: *n, profile: *profile}
 	g, err := newGrowth(*n, *kind == "segments")
@@ -306,16 +306,16 @@ func (g *growth) swallowed() error {
 	return nil
 }
 
-// growWarm is how many connections come before the baseline, so that buffers and pools do not count as records.
-const growWarm = 1000
+// warm is how many connections come before the baseline, so that buffers and pools do not count as records.
+func (m *meter) warm() int { return min(1000, m.conns/10) }
 
 // growTimeWait has the server close all connections.
 func growTimeWait(g *growth, m *meter) error {
-	if err := g.peer.batches(0, growWarm, g.peer.live); err != nil {
+	if err := g.peer.batches(0, m.warm(), g.peer.live); err != nil {
 		return err
 	}
 	m.zero()
-	if err := g.peer.batches(growWarm, m.conns, g.peer.live); err != nil {
+	if err := g.peer.batches(m.warm(), m.conns, g.peer.live); err != nil {
 		return err
 	}
 	for range 100 {
@@ -330,11 +330,11 @@ func growTimeWait(g *growth, m *meter) error {
 
 // growHalfOpen leaves all handshakes unfinished.
 func growHalfOpen(g *growth, m *meter) error {
-	if err := g.peer.open(0, growWarm, false); err != nil {
+	if err := g.peer.open(0, m.warm(), false); err != nil {
 		return err
 	}
 	m.zero()
-	if err := g.peer.open(growWarm, m.conns, false); err != nil {
+	if err := g.peer.open(m.warm(), m.conns, false); err != nil {
 		return err
 	}
 	if s := g.stack.Stats(); s.HalfOpen != m.conns {
@@ -344,9 +344,9 @@ func growHalfOpen(g *growth, m *meter) error {
 	return nil
 }
 
-// perRecord keeps the growth since zero for each connection that came after growWarm others, in octets.
+// perRecord keeps the growth since zero for each connection that came after warm others, in octets.
 func (m *meter) perRecord() {
-	m.figures["record-heap"] = (liveHeap() - m.heap) / float64(m.conns-growWarm)
+	m.figures["record-heap"] = (liveHeap() - m.heap) / float64(m.conns-m.warm())
 }
 
 // growthRun is one measurement to make.
