@@ -122,20 +122,3 @@ func TestIdleOwnsNothing(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkGet(b *testing.B)      { benchmarkTurn(b, nil, simpleGet) }
-func BenchmarkGetReuse(b *testing.B) { benchmarkTurn(b, reuse, simpleGet) }
-
-func BenchmarkPipeline16(b *testing.B)      { benchmarkTurn(b, nil, pipelined(simpleGet)) }
-func BenchmarkPipeline16Reuse(b *testing.B) { benchmarkTurn(b, reuse, pipelined(simpleGet)) }
-
-func BenchmarkBrowser(b *testing.B)      { benchmarkTurn(b, nil, browseGet) }
-func BenchmarkBrowserReuse(b *testing.B) { benchmarkTurn(b, reuse, browseGet) }
-
-func benchmarkTurn(b *testing.B, tune func(*Server), in []byte) {
-	c := newScripted(b, tune)
-	b.ReportAllocs()
-	for b.Loop() {
-		c.turn(in)
-	}
-}
