@@ -116,9 +116,7 @@ func TestIdleOwnsNothing(t *testing.T) {
 	s.serveConn(t.Context(), c)
 	defer s.Close()
 	c.turn(simpleGet)
-	for k := range s.conns {
-		if k.out.buf != nil || k.partial != nil || k.view != nil || k.eaten != 0 || k.spare != nil || k.busy {
-			t.Errorf("output %d, partial head %d, busy %v", len(k.out.buf), len(k.partial), k.busy)
-		}
+	if k := s.conns; k.turn != nil || k.residue != nil || k.busy {
+		t.Errorf("turn %v, residue %v, busy %v", k.turn != nil, k.residue != nil, k.busy)
 	}
 }

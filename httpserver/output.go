@@ -2,6 +2,7 @@ package httpserver
 
 import (
 	"io"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,15 +17,32 @@ var outputPool = sync.Pool{New: func() any { return new([outputSize]byte) }}
 
 // An output gathers what goes to the client, so that the answers of a burst leave in one Write. Its buffer is pooled
 // and held only while it holds bytes. The lock lets the flush timer in while a handler runs.
+//
+// It belongs to a turn and serves one connection after the other. A flush that the timer began for an earlier one sends
+// the later one's bytes a little early, which they may always be.
 type output struct {
-	c     *conn
-	armed atomic.Bool // the flush timer is to look
-	bad   atomic.Bool // err is not nil
+	srv   *Server
+	stall *stallGuard
+	node  timeoutNode[output] // of the flush timer
+	armed atomic.Bool         // the flush timer is to look
+	bad   atomic.Bool         // err is not nil
 
 	mu   sync.Mutex
+	nc   net.Conn
 	buf  []byte
-	sent int64 // bytes the connection took, since it began
+	sent int64 // bytes the connection took, in this turn
 	err  error // the connection's, for good; set by fail
+}
+
+// connect makes nc the connection that is written to. Nothing is gathered: the last one has been flushed or discarded.
+func (o *output) connect(nc net.Conn) {
+	o.mu.Lock()
+	o.nc, o.sent = nc, 0
+	if o.err != nil {
+		o.err = nil
+		o.bad.Store(false)
+	}
+	o.mu.Unlock()
 }
 
 // end returns the position in the stream at which the next byte will stand, and whether bytes before it wait.
@@ -136,9 +154,9 @@ func (o *output) flushLocked() error {
 
 // send writes p to the connection at once.
 func (o *output) send(p []byte) (int, error) {
-	o.c.stall.begin(writing)
-	n, err := o.c.nc.Write(p)
-	o.c.stall.end(writing)
+	o.stall.begin(writing)
+	n, err := o.nc.Write(p)
+	o.stall.end(writing)
 	o.sent += int64(n)
 	if err == nil && n < len(p) {
 		err = io.ErrShortWrite
@@ -152,7 +170,7 @@ func (o *output) send(p []byte) (int, error) {
 func (o *output) writeShared(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	gw, ok := o.c.nc.(gatherWriter)
+	gw, ok := o.nc.(gatherWriter)
 	if !ok || len(p) < outputSize/2 {
 		return o.writeLocked(p)
 	}
@@ -160,9 +178,9 @@ func (o *output) writeShared(p []byte) (int, error) {
 		return 0, o.err
 	}
 	head := len(o.buf)
-	o.c.stall.begin(writing)
+	o.stall.begin(writing)
 	n, err := gw.WriteGather(o.buf, p)
-	o.c.stall.end(writing)
+	o.stall.end(writing)
 	o.sent += int64(n)
 	o.fail(err)
 	o.buf = o.buf[:0]
@@ -177,14 +195,14 @@ func (o *output) readFrom(rf io.ReaderFrom, src io.Reader, n int64) (int64, erro
 		return 0, err
 	}
 	var lr *io.LimitedReader
-	if o.c.ev != nil {
-		lr = &io.LimitedReader{R: &stampingReader{r: src, g: &o.c.stall}, N: n}
+	if _, ok := o.nc.(eventConn); ok {
+		lr = &io.LimitedReader{R: &stampingReader{r: src, g: o.stall}, N: n}
 	} else {
 		lr = &io.LimitedReader{R: src, N: min(n, sendfileSize)}
 	}
-	o.c.stall.begin(writing)
+	o.stall.begin(writing)
 	sent, err := rf.ReadFrom(lr)
-	o.c.stall.end(writing)
+	o.stall.end(writing)
 	o.mu.Lock()
 	o.sent += sent
 	o.mu.Unlock()
@@ -210,7 +228,7 @@ func (s *stampingReader) Read(p []byte) (int, error) {
 // arm sees to it that what is gathered now is sent within flushDelay, whatever the handler does.
 func (o *output) arm() {
 	if !o.armed.Load() && o.armed.CompareAndSwap(false, true) {
-		o.c.srv.flushes.push(&o.c.flushNode, time.Now())
+		o.srv.flushes.push(&o.node, o.srv.clock())
 	}
 }
 

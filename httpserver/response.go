@@ -287,7 +287,7 @@ func (w *response) direct(src io.Reader) io.ReaderFrom {
 	if lr, ok := src.(*io.LimitedReader); ok {
 		src = lr.R
 	}
-	if _, file := src.(*os.File); !file && w.c.ev == nil {
+	if _, file := src.(*os.File); !file && w.c.buffer() != nil {
 		return nil
 	}
 	rf, _ := w.c.nc.(io.ReaderFrom)
