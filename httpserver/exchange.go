@@ -157,9 +157,7 @@ func (c *conn) serve(p []byte) {
 	if x.body != nil {
 		c.settle()
 	}
-	at, waiting := c.turn.out.end()
-	x.w.start = at
-	if waiting {
+	if c.turn.burst > 1 {
 		c.holdOrFlush(x)
 	}
 	if !c.active {
@@ -225,7 +223,7 @@ func (c *conn) failed(x *exchange, v any) {
 	c.logPanic(v)
 	x.body.finish()
 	x.w.end()
-	clean := c.turn.out.truncate(x.w.start)
+	clean := c.turn.out.retract(&x.w)
 	c.turn.reason = ReasonPanic
 	if clean && v != nil && v != http.ErrAbortHandler {
 		c.writeRefusal(x, refuse(http.StatusInternalServerError, "the handler failed"))
@@ -285,7 +283,6 @@ func (c *conn) conclude(x *exchange) {
 func (c *conn) refuse(x *exchange, err *protocolError) {
 	x.w.c, x.w.x = c, x
 	c.stamp(x)
-	x.w.start, _ = c.turn.out.end()
 	c.turn.reason = ReasonRefused
 	c.writeRefusal(x, err)
 	c.log(x)
@@ -296,8 +293,7 @@ func (c *conn) refuse(x *exchange, err *protocolError) {
 func (c *conn) writeRefusal(x *exchange, err *protocolError) {
 	x.w.status, x.w.close = err.status, true
 	text := strconv.Itoa(err.status) + " " + http.StatusText(err.status) + ": " + err.reason + "\n"
-	b := appendStatusLine(make([]byte, 0, 512), err.status)
-	b = c.srv.appendDate(b)
+	b := c.srv.appendStart(make([]byte, 0, 512), err.status)
 	b = append(b, "Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nContent-Length: "...)
 	b = strconv.AppendInt(b, int64(len(text)), 10)
 	b = append(b, "\r\nConnection: close\r\n\r\n"...)

@@ -45,23 +45,16 @@ func (o *output) connect(nc net.Conn) {
 	o.mu.Unlock()
 }
 
-// end returns the position in the stream at which the next byte will stand, and whether bytes before it wait.
-func (o *output) end() (at int64, waiting bool) {
-	o.mu.Lock()
-	at, waiting = o.sent+int64(len(o.buf)), len(o.buf) > 0
-	o.mu.Unlock()
-	return at, waiting
-}
-
-// truncate takes back what stands from position at on and reports whether nothing of it has been sent.
-func (o *output) truncate(at int64) bool {
+// retract takes back what has begun of w's answer and reports whether nothing of it has been sent.
+func (o *output) retract(w *response) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.sent > at {
+	switch {
+	case !w.begun:
+	case o.sent > w.start:
 		return false
-	}
-	if o.buf != nil {
-		o.buf = o.buf[:at-o.sent]
+	case o.buf != nil:
+		o.buf = o.buf[:w.start-o.sent]
 	}
 	return true
 }
@@ -89,15 +82,17 @@ func (o *output) write(p []byte) (int, error) {
 	return o.writeLocked(p)
 }
 
-// begin writes the final head of w's answer, fields and framing, and what is ready of its content.
-func (o *output) begin(w *response, fields, framing, content []byte) {
+// begin writes the final head of w's answer, fields and framing, what was staged of its content, and p, of which it
+// returns how much was taken.
+func (o *output) begin(w *response, fields, framing, staged, p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	w.begun = true
 	w.start = o.sent + int64(len(o.buf))
 	o.writeLocked(fields)
 	o.writeLocked(framing)
-	o.writeLocked(content)
+	o.writeLocked(staged)
+	return o.writeLocked(p)
 }
 
 // interim writes and sends an informational answer to w's request, unless the final one has begun: the request's body,
@@ -110,7 +105,6 @@ func (o *output) interim(w *response, p []byte) {
 	}
 	o.writeLocked(p)
 	o.flushLocked()
-	w.start = o.sent
 }
 
 func (o *output) writeLocked(p []byte) (int, error) {

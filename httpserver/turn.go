@@ -12,6 +12,7 @@ type turn struct {
 	eaten     int       // what was parsed in front of view and is not discarded yet
 	burst     int       // requests since there was nothing to read
 	spare     *exchange // with ReuseRequests, for the next request
+	stage     []byte    // of the answer that is being made
 	out       output
 	stall     stallGuard
 	remote    string        // the client's address; empty until remoteAddr is called
