@@ -120,10 +120,10 @@ func (c *conn) log(x *exchange) {
 	}
 	e := entryPool.Get().(*Entry)
 	*e = Entry{
-		Conn: c.id, Number: c.requests, Place: c.burst, RemoteAddr: c.remote,
+		Conn: c.id, Number: c.requests, Place: c.turn.burst, RemoteAddr: c.remoteAddr(),
 		Method: x.method, Target: x.target, Proto: x.proto, Host: x.host,
 		Status: x.w.status, HeadBytes: x.w.headSize, BodyBytes: x.w.written,
-		Start: x.start, Duration: time.Since(x.start), Close: c.reason,
+		Start: x.start, Duration: time.Since(x.start), Close: c.turn.reason,
 	}
 	if x.method == http.MethodHead {
 		e.BodyBytes = 0

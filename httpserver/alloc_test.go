@@ -116,26 +116,7 @@ func TestIdleOwnsNothing(t *testing.T) {
 	s.serveConn(t.Context(), c)
 	defer s.Close()
 	c.turn(simpleGet)
-	for k := range s.conns {
-		if k.out.buf != nil || k.partial != nil || k.view != nil || k.eaten != 0 || k.spare != nil || k.busy {
-			t.Errorf("output %d, partial head %d, busy %v", len(k.out.buf), len(k.partial), k.busy)
-		}
-	}
-}
-
-func BenchmarkGet(b *testing.B)      { benchmarkTurn(b, nil, simpleGet) }
-func BenchmarkGetReuse(b *testing.B) { benchmarkTurn(b, reuse, simpleGet) }
-
-func BenchmarkPipeline16(b *testing.B)      { benchmarkTurn(b, nil, pipelined(simpleGet)) }
-func BenchmarkPipeline16Reuse(b *testing.B) { benchmarkTurn(b, reuse, pipelined(simpleGet)) }
-
-func BenchmarkBrowser(b *testing.B)      { benchmarkTurn(b, nil, browseGet) }
-func BenchmarkBrowserReuse(b *testing.B) { benchmarkTurn(b, reuse, browseGet) }
-
-func benchmarkTurn(b *testing.B, tune func(*Server), in []byte) {
-	c := newScripted(b, tune)
-	b.ReportAllocs()
-	for b.Loop() {
-		c.turn(in)
+	if k := s.conns; k.turn != nil || k.residue != nil || k.busy {
+		t.Errorf("turn %v, residue %v, busy %v", k.turn != nil, k.residue != nil, k.busy)
 	}
 }

@@ -250,8 +250,8 @@ func (b *body) receive(p []byte) (int, error) {
 		if err := b.sendContinue(); err != nil {
 			return 0, err
 		}
-		b.c.stall.begin(reading)
-		defer b.c.stall.end(reading)
+		b.c.turn.stall.begin(reading)
+		defer b.c.turn.stall.end(reading)
 	}
 	return b.c.src.Read(p)
 }
@@ -260,9 +260,9 @@ func (b *body) receive(p []byte) (int, error) {
 func (b *body) sendContinue() error {
 	if b.expect {
 		b.expect = false
-		b.c.out.interim(&b.x.w, []byte("HTTP/1.1 100 Continue\r\n\r\n"))
+		b.c.turn.out.interim(&b.x.w, []byte("HTTP/1.1 100 Continue\r\n\r\n"))
 	}
-	return b.c.out.flush()
+	return b.c.turn.out.flush()
 }
 
 // skip takes off what is received of the body already, at most limit bytes, and returns io.EOF if that was all of it,

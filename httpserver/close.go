@@ -16,7 +16,7 @@ const (
 
 // shut ends the connection so that the client gets every byte that was written (RFC 9112, 9.6).
 func (c *conn) shut(reason CloseReason) {
-	err := c.out.flush()
+	err := c.turn.out.flush()
 	c.stopDiscard()
 	if err != nil {
 		c.close(ReasonWriteError)
@@ -26,18 +26,16 @@ func (c *conn) shut(reason CloseReason) {
 	hc, ok := c.nc.(interface{ CloseWrite() error })
 	switch {
 	case c.srv.CloseMode == CloseAbort:
-		c.reason = reason
+		c.turn.reason = reason
 		c.abort()
 		return
 	case c.srv.CloseMode == CloseFull || !ok || err != nil || hc.CloseWrite() != nil:
 		c.close(reason)
 		return
 	}
-	c.reason = reason
-	c.lingerStart = time.Now()
+	c.residue = &residue{lingerStart: c.srv.clock(), reason: reason}
 	c.setPhase(phaseLinger)
-	c.dropPartial()
-	if c.ev != nil {
+	if c.buffer() == nil {
 		if old := c.srv.lingers.oldest(maxLingers); old != nil {
 			old.wake(wakeClose)
 		}
@@ -47,34 +45,36 @@ func (c *conn) shut(reason CloseReason) {
 
 // linger discards what was received after the output was closed.
 func (c *conn) linger() {
+	r := c.residue
 	why := c.clearWoken()
-	if why == wakeLinger || why == wakeClose || time.Since(c.lingerStart) > lingerTotal {
-		c.close(c.reason)
+	if why == wakeLinger || why == wakeClose || c.srv.clock()-r.lingerStart > lingerTotal {
+		c.close(r.reason)
 		return
 	}
-	for c.lingered < lingerBytes {
+	for r.lingered < lingerBytes {
 		a, b, err := c.peek()
 		n := len(a) + len(b)
 		if n == 0 {
 			if err != nil {
-				c.close(c.reason)
+				c.close(r.reason)
 			}
 			return
 		}
-		c.lingered += int64(n)
+		r.lingered += int64(n)
 		c.src.Discard(n)
 	}
 }
 
 // lingerBlocking is linger on the connection's own goroutine.
 func (c *conn) lingerBlocking() {
-	defer func() { c.close(c.reason) }()
+	r := c.residue
+	defer c.close(r.reason)
 	defer c.srv.lingering.Add(-1)
 	if c.srv.lingering.Add(1) > maxLingers {
 		return
 	}
-	end := c.lingerStart.Add(lingerTotal)
-	for c.lingered < lingerBytes {
+	end := c.srv.started.Add(r.lingerStart + lingerTotal)
+	for r.lingered < lingerBytes {
 		now := time.Now()
 		deadline := now.Add(lingerIdle)
 		if deadline.After(end) {
@@ -84,8 +84,8 @@ func (c *conn) lingerBlocking() {
 		if c.clearWoken() == wakeClose {
 			return
 		}
-		c.lingered += int64(len(c.buffer.take()))
-		if err := c.buffer.fill(); err != nil {
+		r.lingered += int64(len(c.buffer().take()))
+		if err := c.buffer().fill(); err != nil {
 			return
 		}
 	}
@@ -93,9 +93,10 @@ func (c *conn) lingerBlocking() {
 
 // startDiscard discards input on a goroutine of its own, while an answer is written.
 func (c *conn) startDiscard() {
-	c.discarded = make(chan struct{})
+	ended := make(chan struct{})
+	c.turn.discarded = ended
 	go func() {
-		defer close(c.discarded)
+		defer close(ended)
 		buf := outputPool.Get().(*[outputSize]byte)
 		defer outputPool.Put(buf)
 		for range lingerBytes / outputSize {
@@ -107,12 +108,13 @@ func (c *conn) startDiscard() {
 }
 
 func (c *conn) stopDiscard() {
-	if c.discarded == nil {
+	t := c.turn
+	if t == nil || t.discarded == nil {
 		return
 	}
 	c.nc.SetReadDeadline(past)
-	<-c.discarded
-	c.discarded = nil
+	<-t.discarded
+	t.discarded = nil
 	c.nc.SetReadDeadline(time.Time{})
 }
 
@@ -121,8 +123,10 @@ func (c *conn) close(reason CloseReason) {
 	if c.phase == phaseOver {
 		return
 	}
-	c.reason = reason
-	c.out.discard()
+	if t := c.turn; t != nil {
+		t.reason = reason
+		t.out.discard()
+	}
 	c.setPhase(phaseOver)
 	c.nc.Close()
 	c.stopDiscard()
@@ -137,26 +141,24 @@ func (c *conn) abort() {
 	if l, ok := c.nc.(interface{ SetLinger(sec int) error }); ok {
 		l.SetLinger(0)
 	}
-	if c.reason == "" {
-		c.reason = ReasonAbort
+	reason := ReasonAbort
+	if t := c.turn; t != nil && t.reason != "" {
+		reason = t.reason
 	}
-	c.close(c.reason)
+	c.close(reason)
 }
 
 // leave takes the connection out of the server's books.
 func (c *conn) leave(state http.ConnState) {
-	c.dropPartial()
-	c.releaseSpare()
-	c.view, c.eaten = nil, 0
-	c.srv.flushes.forget(&c.flushNode)
-	c.srv.stalls.forget(&c.stall.node)
+	c.residue = nil
+	if t := c.turn; t != nil {
+		t.view, t.eaten = nil, 0
+	}
 	c.srv.untrack(c)
 	c.srv.state(c, state)
 }
 
-func (c *conn) dropPartial() { c.partial, c.checked = nil, 0 }
-
-func (c *conn) setPhase(phase int) {
+func (c *conn) setPhase(phase uint8) {
 	c.mu.Lock()
 	c.phase = phase
 	c.mu.Unlock()

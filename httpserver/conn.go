@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,80 +31,87 @@ const (
 // A conn serves one connection. One goroutine at a time owns it, the one that has set busy: a worker of the stack in
 // the callback, the connection's own goroutine, or one that a time-out started. Everything but what mu guards belongs
 // to the owner.
+//
+// It is all that an idle connection costs, and kept small: three cache lines, the first of which wakes it. What is
+// needed only while something is served stands in its turn.
 type conn struct {
-	srv    *Server
-	nc     net.Conn
-	ev     eventConn  // nil: goroutine per connection
-	buffer *bufSource // nil with ev
-	src    source
-	id     uint64
-	remote string
-	ctx    context.Context
+	srv  *Server
+	nc   net.Conn
+	src  source // nc itself if it is an eventConn; else a *bufSource, and a goroutine is the connection's own
+	turn *turn  // nil: at rest
 
 	mu        sync.Mutex
-	busy      bool
-	again     bool          // news came while busy
-	waiting   int           // what the connection waits for while not busy: wakeHead, wakeIdle or wakeLinger
 	waitStart time.Duration // on the server's clock
-	listed    int           // the kind of wait whose list node stands in; it may stand there for an earlier wait of that kind
-	phase     int           // written by the owner
-	node      timeoutNode
-	woken     atomic.Int32 // why the owner is to look, wakeNone to wakeClose; written under mu
+	woken     atomic.Int32  // why the owner is to look, wakeNone to wakeClose; written under mu
+	waiting   uint8         // what the connection waits for while not busy: wakeHead, wakeIdle or wakeLinger
+	listed    uint8         // the kind of wait whose list node stands in; it may stand there for an earlier wait of that kind
+	phase     uint8         // written by the owner
+	busy      bool
+	again     bool // news came while busy
+	active    bool // last state told was StateActive
+	tracked   bool // in Server.conns; as prev and next
 
-	view        []byte        // received, not discarded, to be parsed next; nil: peek
-	eaten       int           // what was parsed in front of view and is not discarded yet
-	partial     []byte        // the start of a head that is not complete, and was taken off the source
-	checked     int           // how much of partial checkPartial has seen
-	blank       int           // empty lines before the request
-	blankCR     bool          // the CR of one more was read
-	headStart   time.Duration // when partial began, on the server's clock
-	spare       *exchange     // with ReuseRequests, for the next request of the burst
-	requests    int
-	burst       int  // requests since there was nothing to read
-	active      bool // last state told was StateActive
-	out         output
-	flushNode   timeoutNode
-	stall       stallGuard
-	lingerStart time.Time
+	id       uint64
+	requests int
+	residue  *residue        // nil: nothing is left from the turn before
+	ctx      context.Context // the listener's, or what ConnContext made of it
+	remote   string          // the client's address, unless remoteAddr makes it anew in each turn
+
+	node       timeoutNode[conn]
+	prev, next *conn // in Server.conns; the server's lock guards them
+}
+
+// A residue is what some connections keep between turns: the start of a head, or the account of a lingering close.
+type residue struct {
+	partial   []byte        // the start of a head that is not complete, and was taken off the source
+	checked   int           // how much of partial checkPartial has seen
+	blank     int           // empty lines before the request
+	blankCR   bool          // the CR of one more was read
+	headStart time.Duration // when partial began, on the server's clock
+
+	lingerStart time.Duration // on the server's clock
 	lingered    int64         // bytes discarded
-	discarded   chan struct{} // closed when what startDiscard began has ended; nil: nothing began
-	reason      CloseReason
+	reason      CloseReason   // of the close
 }
 
 // serveConn starts serving nc.
 func (s *Server) serveConn(ctx context.Context, nc net.Conn) {
-	c := &conn{srv: s, nc: nc, id: s.lastID.Add(1)}
-	c.node.c, c.flushNode.c, c.stall.node.c = c, c, c
-	c.out.c, c.stall.c = c, c
-	if a := nc.RemoteAddr(); a != nil {
-		c.remote = a.String()
-	}
-	c.ctx = context.WithValue(ctx, http.LocalAddrContextKey, nc.LocalAddr())
+	c := &conn{srv: s, nc: nc, ctx: ctx, id: s.lastID.Add(1), busy: true}
+	c.node.owner = c
 	if s.ConnContext != nil {
-		if c.ctx = s.ConnContext(c.ctx, nc); c.ctx == nil {
+		if c.ctx = s.ConnContext(&localContext{ctx, nc}, nc); c.ctx == nil {
 			panic("httpserver: ConnContext returned nil")
 		}
 	}
-	c.busy = true
-	if ev, ok := nc.(eventConn); ok {
-		c.ev, c.src = ev, ev
-	} else {
-		c.buffer = newBufSource(nc)
-		c.src = c.buffer
+	ev, ok := nc.(eventConn)
+	if c.src = ev; !ok {
+		c.src = newBufSource(nc)
 	}
 	if !s.track(c) {
 		nc.Close()
 		return
 	}
 	s.state(c, http.StateNew)
-	if c.ev == nil {
+	if !ok {
 		go c.loop()
 		return
 	}
 	for !c.release() { // the server was stopped meanwhile
 		c.work()
 	}
-	c.ev.OnReadable(c.onReadable)
+	ev.OnReadable(c.onReadable)
+}
+
+// buffer returns the buffer of a connection with a goroutine of its own; for others nil.
+func (c *conn) buffer() *bufSource {
+	b, _ := c.src.(*bufSource)
+	return b
+}
+
+// events returns what the connection is if it tells when it is readable; else nil.
+func (c *conn) events() eventConn {
+	ev, _ := c.src.(eventConn)
+	return ev
 }
 
 // onReadable is called by a worker of the stack when there is news.
@@ -143,11 +149,12 @@ func (c *conn) own() {
 func (c *conn) loop() {
 	defer func() { // also after runtime.Goexit in a handler
 		c.logPanic(recover())
+		c.endTurn()
 		if c.phase == phaseLinger {
 			c.lingerBlocking()
 		}
 		c.abort()
-		c.buffer.release()
+		c.buffer().release()
 	}()
 	for {
 		c.work()
@@ -157,7 +164,7 @@ func (c *conn) loop() {
 		if !c.release() {
 			continue
 		}
-		c.buffer.fill()
+		c.buffer().fill()
 		c.acquire(false)
 	}
 }
@@ -172,7 +179,7 @@ func (c *conn) acquire(news bool) bool {
 		return false
 	}
 	c.busy = true
-	if c.woken.Load() != wakeNone && c.ev == nil {
+	if c.woken.Load() != wakeNone && c.buffer() != nil {
 		c.nc.SetReadDeadline(time.Time{})
 	}
 	return true
@@ -180,6 +187,7 @@ func (c *conn) acquire(news bool) bool {
 
 // release lets the connection go and starts its wait. It returns false if the owner has to look again first.
 func (c *conn) release() bool {
+	c.endTurn()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.again && c.phase != phaseOver {
@@ -193,8 +201,8 @@ func (c *conn) release() bool {
 	case c.phase == phaseOver:
 		c.waiting = wakeNone
 		s.idles.forget(&c.node)
-	case len(c.partial) > 0:
-		c.wait(wakeHead, c.headStart)
+	case c.hasPartial():
+		c.wait(wakeHead, c.residue.headStart)
 	default:
 		c.wait(wakeIdle, s.clock())
 	}
@@ -204,20 +212,20 @@ func (c *conn) release() bool {
 
 // wait notes that a wait began at start. A connection that stands in the right list for an earlier wait stays there:
 // expire finds out. So waits that end in time cost no list operation.
-func (c *conn) wait(kind int, start time.Duration) {
+func (c *conn) wait(kind uint8, start time.Duration) {
 	c.waiting, c.waitStart = kind, start
 	if c.listed != kind {
 		c.enlist(kind)
 	}
 }
 
-func (c *conn) enlist(kind int) {
+func (c *conn) enlist(kind uint8) {
 	c.listed = kind
-	c.srv.list(kind).push(&c.node, c.srv.started.Add(c.waitStart))
+	c.srv.list(kind).push(&c.node, c.waitStart)
 }
 
 // expire is called when a wait for kind that began when c was listed has lasted its time.
-func (c *conn) expire(kind int) {
+func (c *conn) expire(kind uint8) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.listed == kind {
@@ -230,7 +238,7 @@ func (c *conn) expire(kind int) {
 		c.enlist(kind) // this wait is a later one
 		return
 	}
-	c.wakeLocked(kind)
+	c.wakeLocked(int(kind))
 }
 
 // wake makes the owner, or a goroutine that becomes the owner, look at why.
@@ -248,7 +256,7 @@ func (c *conn) wakeLocked(why int) {
 	switch {
 	case c.busy:
 		c.again = true
-	case c.ev == nil:
+	case c.buffer() != nil:
 		c.nc.SetReadDeadline(past)
 	default:
 		go c.onReadable()
@@ -261,6 +269,7 @@ func (c *conn) work() {
 		c.linger()
 		return
 	}
+	c.beginTurn()
 	for c.phase == phaseServe {
 		p, err := c.nextHead()
 		if p != nil {
@@ -278,7 +287,7 @@ func (c *conn) work() {
 			c.requests++
 			c.refuse(&exchange{c: c}, perr)
 		case err == io.EOF:
-			c.out.flush()
+			c.turn.out.flush()
 			c.close(ReasonClientFIN)
 		case c.srv.closing.Load() && errors.Is(err, net.ErrClosed):
 			c.close(ReasonServerClosed)
@@ -291,19 +300,18 @@ func (c *conn) work() {
 // rest is called when no complete request is received: it sends what is ready, and deals with why the connection was
 // woken.
 func (c *conn) rest() {
-	c.burst = 0
-	c.releaseSpare()
-	if c.out.flush() != nil {
+	c.turn.burst = 0
+	if c.turn.out.flush() != nil {
 		c.close(ReasonWriteError)
 		return
 	}
 	switch why := c.clearWoken(); {
 	case why == wakeClose:
 		c.close(ReasonServerClosed)
-	case why == wakeHead && len(c.partial) > 0:
+	case why == wakeHead && c.hasPartial():
 		c.requests++
 		c.refuse(&exchange{c: c}, refuse(http.StatusRequestTimeout, "the request took too long"))
-	case len(c.partial) > 0:
+	case c.hasPartial():
 	case c.srv.closing.Load():
 		c.shut(ReasonShutdown)
 	case why == wakeIdle:
@@ -321,111 +329,4 @@ func (c *conn) clearWoken() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return int(c.woken.Swap(wakeNone))
-}
-
-// peek is the source's Peek with the first piece never empty unless both are.
-func (c *conn) peek() (a, b []byte, err error) {
-	c.settle()
-	a, b, err = c.src.Peek()
-	if len(a) == 0 {
-		a, b = b, nil
-	}
-	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) {
-		err = nil
-	}
-	return a, b, err
-}
-
-// settle discards what was parsed of a view. It goes before any other use of the source; a request with a body has
-// settled before its handler runs, one without does not touch the source.
-func (c *conn) settle() {
-	if c.eaten > 0 {
-		c.src.Discard(c.eaten)
-		c.eaten = 0
-	}
-	c.view = nil
-}
-
-// nextHead returns the next request's head if it is complete: in place if it lies in one piece, which consumeHead then
-// ends. Otherwise what is there of it is taken off the source, so that the source never fills up with it.
-func (c *conn) nextHead() ([]byte, error) {
-	if n := headEnd(c.view, 0); n > 0 && n <= c.srv.maxHeader() && c.view[0] != '\r' {
-		return c.view[:n], nil // the burst goes on
-	}
-	for {
-		a, _, err := c.peek()
-		if len(a) == 0 {
-			if err == io.EOF && len(c.partial) > 0 {
-				err = errTruncated
-			}
-			return nil, err
-		}
-		if len(c.partial) == 0 {
-			if skipped, perr := c.skipBlank(a); perr != nil {
-				return nil, perr
-			} else if skipped {
-				continue
-			}
-			if n := headEnd(a, 0); n > 0 && n <= c.srv.maxHeader() {
-				c.view = a
-				return a[:n], nil
-			}
-			c.headStart = c.srv.clock()
-		}
-		if done, perr := c.carry(a); perr != nil {
-			return nil, perr
-		} else if done {
-			return c.partial, nil
-		}
-	}
-}
-
-// skipBlank discards what a begins with of an empty line before the request line (RFC 9112, 2.2), and reports whether
-// there was any.
-func (c *conn) skipBlank(a []byte) (bool, *protocolError) {
-	switch {
-	case c.blankCR:
-		if a[0] != '\n' {
-			return false, bad("carriage return without line feed")
-		}
-		c.blankCR = false
-	case a[0] == '\r':
-		if c.blank++; c.blank > maxBlankLines {
-			return false, bad("too many empty lines before the request")
-		}
-		c.blankCR = true
-	default:
-		return false, nil
-	}
-	c.src.Discard(1)
-	return true, nil
-}
-
-// carry takes the head's bytes in p over to partial and reports whether it is complete now.
-func (c *conn) carry(p []byte) (bool, *protocolError) {
-	limit := c.srv.maxHeader()
-	had := len(c.partial)
-	c.partial = append(c.partial, p[:min(len(p), limit+1-had)]...)
-	n := headEnd(c.partial, had)
-	if n > 0 && n <= limit {
-		c.partial = c.partial[:n]
-		c.src.Discard(n - had)
-		return true, nil
-	}
-	c.src.Discard(len(c.partial) - had)
-	err := checkPartial(c.partial, c.checked, limit+1)
-	c.checked = len(c.partial)
-	return false, err
-}
-
-// consumeHead ends the use of p, which nextHead returned. The heads of a burst are discarded together.
-func (c *conn) consumeHead(p []byte) {
-	if len(c.partial) == 0 {
-		c.eaten += len(p)
-		c.view = c.view[len(p):]
-		if len(c.view) == 0 {
-			c.settle()
-		}
-	}
-	c.partial, c.checked, c.blank = nil, 0, 0
 }

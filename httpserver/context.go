@@ -2,10 +2,45 @@ package httpserver
 
 import (
 	"context"
+	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 )
+
+// A localContext adds to a context the local address of a connection, which is asked for it only when somebody wants it.
+type localContext struct {
+	context.Context
+	nc net.Conn
+}
+
+func (l *localContext) Value(key any) any {
+	if key == http.LocalAddrContextKey {
+		return l.nc.LocalAddr()
+	}
+	return l.Context.Value(key)
+}
+
+// A connContext is the connection as the context of its requests, if no ConnContext has made another.
+type connContext conn
+
+func (c *connContext) Deadline() (time.Time, bool) { return c.ctx.Deadline() }
+func (c *connContext) Done() <-chan struct{}       { return c.ctx.Done() }
+func (c *connContext) Err() error                  { return c.ctx.Err() }
+
+func (c *connContext) Value(key any) any {
+	l := localContext{c.ctx, c.nc}
+	return l.Value(key)
+}
+
+// context returns the parent of the contexts of all requests.
+func (c *conn) context() context.Context {
+	if c.srv.ConnContext != nil {
+		return c.ctx
+	}
+	return (*connContext)(c)
+}
 
 // A requestContext is done when its handler has returned, the connection is dead or its parent is done; not when the
 // client has sent a FIN. It costs nothing until somebody asks for Done.
@@ -76,11 +111,12 @@ func (x *requestContext) finish() {
 
 // isDead reports whether the connection is known to be reset or timed out.
 func (c *conn) isDead() bool {
-	if c.ev == nil {
+	ev := c.events()
+	if ev == nil {
 		return false
 	}
 	select {
-	case <-c.ev.Done():
+	case <-ev.Done():
 		return true
 	default:
 		return false
@@ -89,12 +125,13 @@ func (c *conn) isDead() bool {
 
 // watch calls cancel when the connection dies before ctx is done.
 func (x *requestContext) watch(ctx context.Context, cancel context.CancelFunc) {
-	if x.c.ev == nil {
+	ev := x.c.events()
+	if ev == nil {
 		x.wanted.Store(true)
 		x.watchPlain(cancel)
 		return
 	}
-	dead := x.c.ev.Done()
+	dead := ev.Done()
 	go func() {
 		select {
 		case <-dead:
@@ -108,13 +145,13 @@ func (x *requestContext) watch(ctx context.Context, cancel context.CancelFunc) {
 // Done was asked for. What is received first ends the watch: a pipelined request hides a reset behind it.
 func (x *requestContext) watchPlain(cancel context.CancelFunc) {
 	if x.wanted.Load() && x.bodyRead.Load() && x.started.CompareAndSwap(false, true) {
-		x.c.buffer.watch(cancel)
+		x.c.buffer().watch(cancel)
 	}
 }
 
 // bodyDone tells that nothing is left of the request to be read.
 func (x *requestContext) bodyDone() {
-	if x.c.ev != nil {
+	if x.c.buffer() == nil {
 		return
 	}
 	x.bodyRead.Store(true)

@@ -110,23 +110,23 @@ func TestTimeoutList(t *testing.T) {
 	s.once.Do(s.init)
 	var fired []*conn
 	done := make(chan bool)
-	l := &timeoutList{wait: 20 * time.Millisecond, mu: &s.timeouts}
+	l := &timeoutList[conn]{wait: 20 * time.Millisecond, clock: s.clock, mu: &s.timeouts}
 	l.fire = func(c *conn) {
 		if fired = append(fired, c); len(fired) == 3 {
 			close(done)
 		}
 	}
-	nodes := make([]timeoutNode, 5)
+	nodes := make([]timeoutNode[conn], 5)
 	conns := make([]conn, 5)
-	now := time.Now()
+	now := s.clock()
 	for i := range nodes {
-		nodes[i].c = &conns[i]
+		nodes[i].owner = &conns[i]
 		l.push(&nodes[i], now)
 	}
-	l.push(&nodes[0], now.Add(2*time.Millisecond)) // begins again, behind the others
-	l.push(&nodes[1], now.Add(time.Millisecond))   // and this one before it
+	l.push(&nodes[0], now+2*time.Millisecond) // begins again, behind the others
+	l.push(&nodes[1], now+time.Millisecond)   // and this one before it
 	l.forget(&nodes[2])
-	(&timeoutList{wait: time.Hour, mu: &s.timeouts}).push(&nodes[4], now)
+	(&timeoutList[conn]{wait: time.Hour, clock: s.clock, mu: &s.timeouts}).push(&nodes[4], now)
 	<-done
 	if fired[0] != &conns[3] || fired[1] != &conns[1] || fired[2] != &conns[0] {
 		t.Error("wrong order")
@@ -138,7 +138,7 @@ func TestTimeoutList(t *testing.T) {
 
 // TestConnSize keeps an eye on what an idle connection costs beside its transport.
 func TestConnSize(t *testing.T) {
-	if n := unsafe.Sizeof(conn{}); n > 768 {
+	if n := unsafe.Sizeof(conn{}); n > 192 {
 		t.Errorf("a connection is %d bytes", n)
 	}
 }

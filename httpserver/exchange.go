@@ -37,13 +37,11 @@ const (
 
 // newExchange returns a blank exchange: with ReuseRequests one that was used before, if there is one.
 func (c *conn) newExchange() *exchange {
-	x := c.spare
-	if c.spare = nil; x == nil && c.srv.ReuseRequests {
-		x, _ = c.srv.exchanges.Get().(*exchange)
-	}
+	x := c.turn.spare
 	if x == nil {
 		return &exchange{c: c}
 	}
+	c.turn.spare = nil
 	x.reset(c)
 	return x
 }
@@ -51,18 +49,7 @@ func (c *conn) newExchange() *exchange {
 // recycle takes an exchange whose handler has returned.
 func (c *conn) recycle(x *exchange) {
 	if c.srv.ReuseRequests && cap(x.text) <= maxReusedText && len(x.header) <= maxReusedFields && len(x.w.hdr) <= maxReusedFields {
-		c.spare = x
-	}
-	if c.phase != phaseServe {
-		c.releaseSpare()
-	}
-}
-
-// releaseSpare gives away what the connection has kept for its burst.
-func (c *conn) releaseSpare() {
-	if c.spare != nil {
-		c.srv.exchanges.Put(c.spare)
-		c.spare = nil
+		c.turn.spare = x
 	}
 }
 
@@ -111,13 +98,13 @@ func (x *exchange) parse(p []byte) *protocolError {
 // prepare fills the Request, the context, the body and the ResponseWriter.
 func (x *exchange) prepare() {
 	c := x.c
-	x.ctx.c, x.ctx.parent = c, c.ctx
-	x.w.c, x.w.x, x.w.out, x.w.length = c, x, &c.out, -1
+	x.ctx.c, x.ctx.parent = c, c.context()
+	x.w.c, x.w.x, x.w.out, x.w.length = c, x, &c.turn.out, -1
 	x.w.head = x.method == http.MethodHead
 	r := &x.req
 	*r = *emptyRequest.WithContext(&x.ctx) // inlined, and so without an allocation
 	r.Method, r.URL, r.Proto, r.ProtoMajor, r.ProtoMinor = x.method, &x.url, x.proto, 1, x.minor
-	r.Header, r.Host, r.RequestURI, r.RemoteAddr = x.header, x.host, x.target, c.remote
+	r.Header, r.Host, r.RequestURI, r.RemoteAddr = x.header, x.host, x.target, c.remoteAddr()
 	r.ContentLength, r.Close = x.length, x.lastOnly
 	r.Body = http.NoBody
 	if x.length != 0 {
@@ -161,7 +148,7 @@ func (c *conn) serve(p []byte) {
 	perr := x.parse(p)
 	c.consumeHead(p)
 	c.requests++
-	c.burst++
+	c.turn.burst++
 	if perr != nil {
 		c.refuse(x, perr)
 		return
@@ -170,9 +157,7 @@ func (c *conn) serve(p []byte) {
 	if x.body != nil {
 		c.settle()
 	}
-	at, waiting := c.out.end()
-	x.w.start = at
-	if waiting {
+	if c.turn.burst > 1 {
 		c.holdOrFlush(x)
 	}
 	if !c.active {
@@ -202,17 +187,17 @@ func (c *conn) stamp(x *exchange) {
 // the request is complete, body and all, for flushDelay at most; otherwise they leave now.
 func (c *conn) holdOrFlush(x *exchange) {
 	if x.body == nil {
-		c.out.arm()
+		c.turn.out.arm()
 		return
 	}
 	if !x.chunked {
 		a, b, _ := c.peek()
 		if int64(len(a)+len(b)) >= x.length {
-			c.out.arm()
+			c.turn.out.arm()
 			return
 		}
 	}
-	c.out.flush()
+	c.turn.out.flush()
 }
 
 // call runs the handler. It returns false if the handler has not simply returned: it hijacked, panicked or left the
@@ -234,11 +219,12 @@ func (c *conn) call(h http.Handler, x *exchange) bool {
 // answer has been sent, the answers before it reach the client, and a 500 unless the handler meant to abort; else the
 // client gets a reset, so that it cannot take a part for the whole.
 func (c *conn) failed(x *exchange, v any) {
+	c.turn.kept = true
 	c.logPanic(v)
 	x.body.finish()
 	x.w.end()
-	clean := c.out.truncate(x.w.start)
-	c.reason = ReasonPanic
+	clean := c.turn.out.retract(&x.w)
+	c.turn.reason = ReasonPanic
 	if clean && v != nil && v != http.ErrAbortHandler {
 		c.writeRefusal(x, refuse(http.StatusInternalServerError, "the handler failed"))
 	}
@@ -255,7 +241,7 @@ func (c *conn) logPanic(v any) {
 	if v != nil && v != http.ErrAbortHandler {
 		stack := make([]byte, 64<<10)
 		stack = stack[:runtime.Stack(stack, false)]
-		c.srv.logf("httpserver: panic serving %s: %v\n%s", c.remote, v, stack)
+		c.srv.logf("httpserver: panic serving %v: %v\n%s", c.nc.RemoteAddr(), v, stack)
 	}
 }
 
@@ -271,25 +257,25 @@ func (c *conn) conclude(x *exchange) {
 		}
 	}
 	w.finish()
-	if c.out.failed() {
-		c.reason = ReasonWriteError
-		if c.stall.dead.Load() {
-			c.reason = ReasonStall
+	if c.turn.out.failed() {
+		c.turn.reason = ReasonWriteError
+		if c.turn.stall.dead.Load() {
+			c.turn.reason = ReasonStall
 		}
 		c.log(x)
-		c.close(c.reason)
+		c.close(c.turn.reason)
 		return
 	}
 	keep := !w.close
 	if keep && x.body != nil && !x.body.done() {
-		keep = c.out.flush() == nil && x.body.drain()
+		keep = c.turn.out.flush() == nil && x.body.drain()
 	}
 	if !keep {
-		c.reason = closeReason(x)
+		c.turn.reason = closeReason(x)
 	}
 	c.log(x)
 	if !keep {
-		c.shut(c.reason)
+		c.shut(c.turn.reason)
 	}
 }
 
@@ -297,8 +283,7 @@ func (c *conn) conclude(x *exchange) {
 func (c *conn) refuse(x *exchange, err *protocolError) {
 	x.w.c, x.w.x = c, x
 	c.stamp(x)
-	x.w.start, _ = c.out.end()
-	c.reason = ReasonRefused
+	c.turn.reason = ReasonRefused
 	c.writeRefusal(x, err)
 	c.log(x)
 	c.shut(ReasonRefused)
@@ -308,8 +293,7 @@ func (c *conn) refuse(x *exchange, err *protocolError) {
 func (c *conn) writeRefusal(x *exchange, err *protocolError) {
 	x.w.status, x.w.close = err.status, true
 	text := strconv.Itoa(err.status) + " " + http.StatusText(err.status) + ": " + err.reason + "\n"
-	b := appendStatusLine(make([]byte, 0, 512), err.status)
-	b = c.srv.appendDate(b)
+	b := c.srv.appendStart(make([]byte, 0, 512), err.status)
 	b = append(b, "Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nContent-Length: "...)
 	b = strconv.AppendInt(b, int64(len(text)), 10)
 	b = append(b, "\r\nConnection: close\r\n\r\n"...)
@@ -318,7 +302,7 @@ func (c *conn) writeRefusal(x *exchange, err *protocolError) {
 		b = append(b, text...)
 		x.w.written = int64(len(text))
 	}
-	c.out.write(b)
+	c.turn.out.write(b)
 }
 
 // generalOptions answers "OPTIONS *" (RFC 9110, 9.3.7).
@@ -330,15 +314,16 @@ var generalOptions = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Reques
 func (c *conn) hijack() (net.Conn, *bufio.ReadWriter, error) {
 	var early []byte
 	c.settle()
-	if c.ev == nil {
-		c.buffer.unwatch()
-		early = c.buffer.take()
+	if b := c.buffer(); b != nil {
+		b.unwatch()
+		early = b.take()
 	} else {
-		c.ev.OnReadable(nil)
+		c.events().OnReadable(nil)
 	}
+	c.turn.kept = true
 	c.setPhase(phaseOver)
 	c.nc.SetDeadline(time.Time{})
-	c.reason = ReasonHijacked
+	c.turn.reason = ReasonHijacked
 	c.leave(http.StateHijacked)
 	r := bufio.NewReader(c.nc)
 	if len(early) > 0 {

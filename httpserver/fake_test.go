@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -28,11 +30,12 @@ type pipeEnd struct {
 	done    chan struct{}
 	dead    bool
 
-	writes  int // calls of Write
-	shared  int // calls of WriteGather
-	pulled  int // calls of ReadFrom
-	split   int // Peek's first piece ends here, if it is longer
-	limit   int // of the peer's in, beyond which Write waits; 0: none
+	port    uint16 // of the peer, from 40000
+	writes  int    // calls of Write
+	shared  int    // calls of WriteGather
+	pulled  int    // calls of ReadFrom
+	split   int    // Peek's first piece ends here, if it is longer
+	limit   int    // of the peer's in, beyond which Write waits; 0: none
 	onRead  func()
 	running bool
 	again   bool
@@ -309,7 +312,10 @@ func (e *pipeEnd) end() {
 }
 
 func (e *pipeEnd) LocalAddr() net.Addr  { return &net.TCPAddr{IP: net.IPv4(10, 90, 0, 2), Port: 80} }
-func (e *pipeEnd) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(10, 90, 0, 1), Port: 40000} }
+func (e *pipeEnd) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(e.RemoteAddrPort()) }
+func (e *pipeEnd) RemoteAddrPort() netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 90, 0, 1}), 40000+e.port)
+}
 
 // plain hides what an ordinary connection does not have.
 type plain struct {
@@ -334,6 +340,7 @@ type pipeListener struct {
 	closed chan struct{}
 	event  bool
 	tune   func(server *pipeEnd)
+	dialed atomic.Uint32
 }
 
 func newPipeListener(event bool) *pipeListener {
@@ -359,6 +366,7 @@ func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(10, 90
 // dial returns both ends of a new connection that the server serves.
 func (l *pipeListener) dial() (client, server *pipeEnd) {
 	client, server = newPipe()
+	server.port = uint16(l.dialed.Add(1)) - 1
 	if l.tune != nil {
 		l.tune(server)
 	}

@@ -52,7 +52,7 @@ func inWorld(t *testing.T, h http.HandlerFunc, tune func(*Server), f func(w *wor
 				w.s = &Server{Handler: h, ErrorLog: log.New(w.log, "", 0), ReuseRequests: kind == "reuse"}
 				w.s.AccessLog = func(e *Entry) {
 					kept := *e
-					for _, s := range []*string{&kept.Method, &kept.Target, &kept.Proto, &kept.Host, &kept.Referer, &kept.UserAgent} {
+					for _, s := range []*string{&kept.RemoteAddr, &kept.Method, &kept.Target, &kept.Proto, &kept.Host, &kept.Referer, &kept.UserAgent} {
 						*s = strings.Clone(*s)
 					}
 					w.mu.Lock()
@@ -178,5 +178,9 @@ type (
 func (w *world) open() int {
 	w.s.mu.Lock()
 	defer w.s.mu.Unlock()
-	return len(w.s.conns)
+	n := 0
+	for c := w.s.conns; c != nil; c = c.next {
+		n++
+	}
+	return n
 }

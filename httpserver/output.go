@@ -2,6 +2,7 @@ package httpserver
 
 import (
 	"io"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,34 +17,44 @@ var outputPool = sync.Pool{New: func() any { return new([outputSize]byte) }}
 
 // An output gathers what goes to the client, so that the answers of a burst leave in one Write. Its buffer is pooled
 // and held only while it holds bytes. The lock lets the flush timer in while a handler runs.
+//
+// It belongs to a turn and serves one connection after the other. A flush that the timer began for an earlier one sends
+// the later one's bytes a little early, which they may always be.
 type output struct {
-	c     *conn
-	armed atomic.Bool // the flush timer is to look
-	bad   atomic.Bool // err is not nil
+	srv   *Server
+	stall *stallGuard
+	node  timeoutNode[output] // of the flush timer
+	armed atomic.Bool         // the flush timer is to look
+	bad   atomic.Bool         // err is not nil
 
 	mu   sync.Mutex
+	nc   net.Conn
 	buf  []byte
-	sent int64 // bytes the connection took, since it began
+	sent int64 // bytes the connection took, in this turn
 	err  error // the connection's, for good; set by fail
 }
 
-// end returns the position in the stream at which the next byte will stand, and whether bytes before it wait.
-func (o *output) end() (at int64, waiting bool) {
+// connect makes nc the connection that is written to. Nothing is gathered: the last one has been flushed or discarded.
+func (o *output) connect(nc net.Conn) {
 	o.mu.Lock()
-	at, waiting = o.sent+int64(len(o.buf)), len(o.buf) > 0
+	o.nc, o.sent = nc, 0
+	if o.err != nil {
+		o.err = nil
+		o.bad.Store(false)
+	}
 	o.mu.Unlock()
-	return at, waiting
 }
 
-// truncate takes back what stands from position at on and reports whether nothing of it has been sent.
-func (o *output) truncate(at int64) bool {
+// retract takes back what has begun of w's answer and reports whether nothing of it has been sent.
+func (o *output) retract(w *response) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.sent > at {
+	switch {
+	case !w.begun:
+	case o.sent > w.start:
 		return false
-	}
-	if o.buf != nil {
-		o.buf = o.buf[:at-o.sent]
+	case o.buf != nil:
+		o.buf = o.buf[:w.start-o.sent]
 	}
 	return true
 }
@@ -71,15 +82,17 @@ func (o *output) write(p []byte) (int, error) {
 	return o.writeLocked(p)
 }
 
-// begin writes the final head of w's answer, fields and framing, and what is ready of its content.
-func (o *output) begin(w *response, fields, framing, content []byte) {
+// begin writes the final head of w's answer, fields and framing, what was staged of its content, and p, of which it
+// returns how much was taken.
+func (o *output) begin(w *response, fields, framing, staged, p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	w.begun = true
 	w.start = o.sent + int64(len(o.buf))
 	o.writeLocked(fields)
 	o.writeLocked(framing)
-	o.writeLocked(content)
+	o.writeLocked(staged)
+	return o.writeLocked(p)
 }
 
 // interim writes and sends an informational answer to w's request, unless the final one has begun: the request's body,
@@ -92,7 +105,6 @@ func (o *output) interim(w *response, p []byte) {
 	}
 	o.writeLocked(p)
 	o.flushLocked()
-	w.start = o.sent
 }
 
 func (o *output) writeLocked(p []byte) (int, error) {
@@ -136,9 +148,9 @@ func (o *output) flushLocked() error {
 
 // send writes p to the connection at once.
 func (o *output) send(p []byte) (int, error) {
-	o.c.stall.begin(writing)
-	n, err := o.c.nc.Write(p)
-	o.c.stall.end(writing)
+	o.stall.begin(writing)
+	n, err := o.nc.Write(p)
+	o.stall.end(writing)
 	o.sent += int64(n)
 	if err == nil && n < len(p) {
 		err = io.ErrShortWrite
@@ -152,7 +164,7 @@ func (o *output) send(p []byte) (int, error) {
 func (o *output) writeShared(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	gw, ok := o.c.nc.(gatherWriter)
+	gw, ok := o.nc.(gatherWriter)
 	if !ok || len(p) < outputSize/2 {
 		return o.writeLocked(p)
 	}
@@ -160,9 +172,9 @@ func (o *output) writeShared(p []byte) (int, error) {
 		return 0, o.err
 	}
 	head := len(o.buf)
-	o.c.stall.begin(writing)
+	o.stall.begin(writing)
 	n, err := gw.WriteGather(o.buf, p)
-	o.c.stall.end(writing)
+	o.stall.end(writing)
 	o.sent += int64(n)
 	o.fail(err)
 	o.buf = o.buf[:0]
@@ -177,14 +189,14 @@ func (o *output) readFrom(rf io.ReaderFrom, src io.Reader, n int64) (int64, erro
 		return 0, err
 	}
 	var lr *io.LimitedReader
-	if o.c.ev != nil {
-		lr = &io.LimitedReader{R: &stampingReader{r: src, g: &o.c.stall}, N: n}
+	if _, ok := o.nc.(eventConn); ok {
+		lr = &io.LimitedReader{R: &stampingReader{r: src, g: o.stall}, N: n}
 	} else {
 		lr = &io.LimitedReader{R: src, N: min(n, sendfileSize)}
 	}
-	o.c.stall.begin(writing)
+	o.stall.begin(writing)
 	sent, err := rf.ReadFrom(lr)
-	o.c.stall.end(writing)
+	o.stall.end(writing)
 	o.mu.Lock()
 	o.sent += sent
 	o.mu.Unlock()
@@ -210,7 +222,7 @@ func (s *stampingReader) Read(p []byte) (int, error) {
 // arm sees to it that what is gathered now is sent within flushDelay, whatever the handler does.
 func (o *output) arm() {
 	if !o.armed.Load() && o.armed.CompareAndSwap(false, true) {
-		o.c.srv.flushes.push(&o.c.flushNode, time.Now())
+		o.srv.flushes.push(&o.node, o.srv.clock())
 	}
 }
 

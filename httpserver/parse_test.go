@@ -284,7 +284,7 @@ func FuzzRequest(f *testing.F) {
 		if n == 0 || strings.HasPrefix(raw, "\r\n") {
 			return
 		}
-		x := &exchange{c: &conn{srv: new(Server)}}
+		x := &exchange{c: &conn{srv: new(Server), turn: new(turn), remote: "192.0.2.1:1"}}
 		if x.parse([]byte(raw[:n])) != nil {
 			return
 		}
@@ -292,8 +292,7 @@ func FuzzRequest(f *testing.F) {
 		if err != nil {
 			t.Fatalf("net/http refuses %q: %v", raw, err)
 		}
-		x.c.buffer = &bufSource{buf: []byte(raw[n:]), w: len(raw) - n, err: io.EOF}
-		x.c.src = x.c.buffer
+		x.c.src = &bufSource{buf: []byte(raw[n:]), w: len(raw) - n, err: io.EOF}
 		x.prepare()
 		compareRequests(t, raw, x, want)
 	})

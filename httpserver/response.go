@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"strconv"
-	"sync"
 	"time"
 )
 
@@ -17,8 +16,6 @@ const stageSize = 8 << 10
 
 // stageRoom leaves room beside the body for the head of most answers.
 const stageRoom = stageSize + 1<<10
-
-var stagePool = sync.Pool{New: func() any { return new([stageRoom]byte) }}
 
 // A gatherWriter sends a copy of head and, by reference, shared, whose bytes never change, as one Write. It returns
 // how much of the two it took.
@@ -57,7 +54,7 @@ type response struct {
 	begun    bool     // the final head is in the output; guarded by the output's lock
 	start    int64    // where in the output the answer begins; guarded by the output's lock
 	headSize int64
-	stage    []byte // pooled: status line and settled fields, until they are committed; then body bytes
+	stage    []byte // the turn's: status line and settled fields, until they are committed; then body bytes
 	settled  int    // how much of stage is not body
 }
 
@@ -146,21 +143,23 @@ func (w *response) accept(p []byte, shared bool) (int, error) {
 	return n, err
 }
 
-func (w *response) put(p []byte, shared bool) (int, error) {
+func (w *response) put(p []byte, shared bool) (n int, err error) {
 	if w.stages(len(p)) {
 		w.stage = append(w.stage, p...)
 		return len(p), nil
 	}
 	if !w.committed {
-		w.commit(p, false)
+		n, err = w.commit(p, false)
 	}
 	switch {
+	case n > 0 || err != nil:
 	case w.head:
 		return len(p), nil
 	case w.chunked:
 		return w.putChunked(p, shared)
+	default:
+		n, err = w.send(p, shared)
 	}
-	n, err := w.send(p, shared)
 	if w.length < 0 || w.written+int64(n) < w.length {
 		w.out.armIfNotEmpty()
 	}
@@ -287,7 +286,7 @@ func (w *response) direct(src io.Reader) io.ReaderFrom {
 	if lr, ok := src.(*io.LimitedReader); ok {
 		src = lr.R
 	}
-	if _, file := src.(*os.File); !file && w.c.ev == nil {
+	if _, file := src.(*os.File); !file && w.c.buffer() != nil {
 		return nil
 	}
 	rf, _ := w.c.nc.(io.ReaderFrom)
@@ -370,9 +369,6 @@ func (w *response) finish() {
 // end takes the ResponseWriter from the handler.
 func (w *response) end() {
 	w.finished = true
-	if cap(w.stage) == stageRoom {
-		stagePool.Put((*[stageRoom]byte)(w.stage[:stageRoom]))
-	}
 	w.stage = nil
 	if w.deadlines {
 		w.c.nc.SetDeadline(time.Time{})

@@ -11,18 +11,21 @@ import (
 
 // A fieldSet is what the handler's own fields settle, so that the server does not.
 type fieldSet struct {
-	date, contentType, encoded bool
-	close                      bool
-	upgrade                    bool
-	trailer                    []string // names announced in Trailer
+	contentType, encoded bool
+	close                bool
+	upgrade              bool
+	trailer              []string // names announced in Trailer
 }
 
-// settle writes the status line and the handler's fields, as they are now, to the stage, but for those that frame the
-// message.
+// settle writes the status line, the date and the handler's fields, as they are now, to the stage, but for those that
+// frame the message.
 func (w *response) settle() {
-	w.stage = appendStatusLine(stagePool.Get().(*[stageRoom]byte)[:0], w.status)
-	w.length = -1
-	if len(w.hdr) > 0 {
+	t := w.c.turn
+	if t.stage == nil {
+		t.stage = make([]byte, 0, stageRoom)
+	}
+	w.stage, w.length = t.stage, -1
+	if !w.settleUsual() {
 		w.settleFields()
 	}
 	w.settled = len(w.stage)
@@ -31,7 +34,30 @@ func (w *response) settle() {
 	}
 }
 
+// settleUsual is settleFields for answers with no other fields than Content-Type and Content-Length, one value each: to
+// look for these two costs less than to walk a map, and there is nothing to sort. It reports whether that is all.
+func (w *response) settleUsual() bool {
+	ctype, length := w.hdr["Content-Type"], w.hdr["Content-Length"]
+	if len(ctype) > 1 || len(length) > 1 || len(ctype)+len(length) != len(w.hdr) {
+		return false
+	}
+	w.stage = w.c.srv.appendStart(w.stage, w.status)
+	if len(length) > 0 {
+		w.noteField("Content-Length", length)
+	}
+	if len(ctype) > 0 {
+		w.fields.contentType = true
+		w.stage = appendField(w.stage, "Content-Type", ctype[0])
+	}
+	return true
+}
+
 func (w *response) settleFields() {
+	if _, own := w.hdr["Date"]; own {
+		w.stage = appendStatusLine(w.stage, w.status)
+	} else {
+		w.stage = w.c.srv.appendStart(w.stage, w.status)
+	}
 	type field struct {
 		key    string
 		values []string
@@ -87,8 +113,6 @@ func (w *response) noteField(key string, values []string) bool {
 			}
 		}
 		return true
-	case "Date":
-		w.fields.date = true
 	case "Content-Type":
 		w.fields.contentType = true
 	case "Content-Encoding":
@@ -123,8 +147,9 @@ func appendField(b []byte, key, value string) []byte {
 }
 
 // commit decides framing and persistence and puts the head into the output, with what is staged of the body. p is
-// written next; final tells that the handler has returned and nothing follows.
-func (w *response) commit(p []byte, final bool) {
+// written next: unless it is large, or goes into chunks, it comes with it, and commit returns how much of it was taken.
+// final tells that the handler has returned and nothing follows.
+func (w *response) commit(p []byte, final bool) (int, error) {
 	w.committed = true
 	body := w.stage[w.settled:]
 	w.frame(len(body), final)
@@ -135,15 +160,19 @@ func (w *response) commit(p []byte, final bool) {
 	w.headSize = int64(len(fields) + len(framing))
 	content := body
 	if w.head || w.noBody || w.chunked {
-		content = nil
+		content, p = nil, nil
 	}
-	w.out.begin(w, fields, framing, content)
+	if len(p) > stageSize {
+		p = nil
+	}
+	n, err := w.out.begin(w, fields, framing, content, p)
 	if w.chunked && !w.head {
 		w.stage = append(w.stage[:0], body...)
 	} else {
 		w.stage = w.stage[:0]
 	}
 	w.settled = 0
+	return n, err
 }
 
 // frame decides how the end of the body is told (RFC 9112, 6).
@@ -207,9 +236,6 @@ func (w *response) keepsBody(final bool) bool {
 
 // appendFraming writes the server's own fields.
 func (w *response) appendFraming(b, staged, p []byte) []byte {
-	if !w.fields.date {
-		b = w.c.srv.appendDate(b)
-	}
 	if content := firstOf(staged, p); len(content) > 0 && !w.noBody && !w.fields.contentType && !w.fields.encoded {
 		b = append(b, "Content-Type: "...)
 		b = append(b, http.DetectContentType(content)...)
@@ -330,24 +356,4 @@ func makeStatusLine(b []byte, status int) []byte {
 	b = append(b, ' ')
 	b = append(b, http.StatusText(status)...)
 	return append(b, "\r\n"...)
-}
-
-// A stamp is the Date field as it stands in every answer of one second.
-type stamp struct {
-	until time.Duration // on the server's clock: what the wall clock says then is the next second
-	field []byte
-}
-
-// appendDate writes the Date field (RFC 9110, 6.6.1), formatted once per second. A wall clock that is set anew is
-// followed within a second.
-func (s *Server) appendDate(b []byte) []byte {
-	now := s.clock()
-	p := s.stamp.Load()
-	if p == nil || now >= p.until {
-		wall := time.Now()
-		field := append(wall.UTC().AppendFormat([]byte("Date: "), http.TimeFormat), "\r\n"...)
-		p = &stamp{now + time.Second - time.Duration(wall.Nanosecond()), field}
-		s.stamp.Store(p)
-	}
-	return append(b, p.field...)
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httputil"
+	"strings"
 	"testing"
 	"time"
 )
@@ -95,9 +96,13 @@ func TestReuseNotWhileUsed(t *testing.T) {
 			io.WriteString(c, get(path))
 			arrived(c)
 			d, _ := w.l.dial()
+			port := fmt.Sprint(":", 40000+w.l.dialed.Load()-2) // c's
 			io.WriteString(d, get("/next"))
 			time.Sleep(2 * time.Second)
 			w.answers(arrived(d), "GET")
+			if !strings.HasSuffix(kept.RemoteAddr, port) {
+				w.t.Errorf("the address of %s has become %s", path, kept.RemoteAddr)
+			}
 			if kept.URL.Path != path || kept.RequestURI != path || kept.Context().Err() != context.Canceled {
 				w.t.Errorf("the request of %s has become %s", path, kept.RequestURI)
 			}

@@ -82,18 +82,18 @@ type Server struct {
 	lastID    atomic.Uint64
 	lingering atomic.Int32 // plain connections that do
 	stamp     atomic.Pointer[stamp]
-	exchanges sync.Pool // of *exchange, with ReuseRequests
+	turns     sync.Pool // of *turn
 
 	timeouts sync.Mutex // of the lists
-	heads    timeoutList
-	idles    timeoutList
-	lingers  timeoutList
-	stalls   timeoutList
-	flushes  timeoutList
+	heads    timeoutList[conn]
+	idles    timeoutList[conn]
+	lingers  timeoutList[conn]
+	stalls   timeoutList[stallGuard]
+	flushes  timeoutList[output]
 
 	mu        sync.Mutex
 	listeners map[*net.Listener]struct{}
-	conns     map[*conn]struct{}
+	conns     *conn         // the head of the list of all
 	drained   chan struct{} // closed when closing and no connection is left
 }
 
@@ -102,26 +102,19 @@ func (s *Server) init() {
 	s.done = make(chan struct{})
 	s.drained = make(chan struct{})
 	s.listeners = make(map[*net.Listener]struct{})
-	s.conns = make(map[*conn]struct{})
 	s.twin = &http.Server{
 		Handler: s.Handler, ReadHeaderTimeout: s.ReadHeaderTimeout, IdleTimeout: s.IdleTimeout,
 		MaxHeaderBytes: s.MaxHeaderBytes, ErrorLog: s.ErrorLog,
 	}
-	list := func(wait, def time.Duration, fire func(*conn)) timeoutList {
-		if wait == 0 {
-			wait = def
-		}
-		return timeoutList{wait: wait, fire: fire, mu: &s.timeouts}
-	}
-	s.heads = list(s.ReadHeaderTimeout, DefaultReadHeaderTimeout, func(c *conn) { c.expire(wakeHead) })
-	s.idles = list(s.IdleTimeout, DefaultIdleTimeout, func(c *conn) { c.expire(wakeIdle) })
-	s.lingers = list(0, lingerIdle, func(c *conn) { c.expire(wakeLinger) })
-	s.stalls = list(s.StallTimeout, DefaultStallTimeout, func(c *conn) { c.stall.expire() })
-	s.flushes = list(0, flushDelay, func(c *conn) { c.out.expire() })
+	s.heads = newTimeoutList(s, s.ReadHeaderTimeout, DefaultReadHeaderTimeout, func(c *conn) { c.expire(wakeHead) })
+	s.idles = newTimeoutList(s, s.IdleTimeout, DefaultIdleTimeout, func(c *conn) { c.expire(wakeIdle) })
+	s.lingers = newTimeoutList(s, 0, lingerIdle, func(c *conn) { c.expire(wakeLinger) })
+	s.stalls = newTimeoutList(s, s.StallTimeout, DefaultStallTimeout, (*stallGuard).expire)
+	s.flushes = newTimeoutList(s, 0, flushDelay, (*output).expire)
 }
 
 // list returns the list of those who wait for kind.
-func (s *Server) list(kind int) *timeoutList {
+func (s *Server) list(kind uint8) *timeoutList[conn] {
 	switch kind {
 	case wakeHead:
 		return &s.heads
@@ -215,7 +208,7 @@ func (s *Server) Close() error {
 	for _, c := range s.stop() {
 		c.wake(wakeClose)
 	}
-	for _, l := range []*timeoutList{&s.heads, &s.idles, &s.lingers, &s.stalls, &s.flushes} {
+	for _, l := range []interface{ stop() }{&s.heads, &s.idles, &s.lingers, &s.stalls, &s.flushes} {
 		l.stop()
 	}
 	return nil
@@ -233,8 +226,8 @@ func (s *Server) stop() []*conn {
 	for l := range s.listeners {
 		(*l).Close()
 	}
-	all := make([]*conn, 0, len(s.conns))
-	for c := range s.conns {
+	var all []*conn
+	for c := s.conns; c != nil; c = c.next {
 		all = append(all, c)
 	}
 	return all
@@ -261,21 +254,35 @@ func (s *Server) track(c *conn) bool {
 	if s.closing.Load() {
 		return false
 	}
-	s.conns[c] = struct{}{}
+	c.tracked, c.next = true, s.conns
+	if c.next != nil {
+		c.next.prev = c
+	}
+	s.conns = c
 	return true
 }
 
 func (s *Server) untrack(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.conns[c]; ok {
-		delete(s.conns, c)
-		s.checkDrained()
+	if !c.tracked {
+		return
 	}
+	c.tracked = false
+	if c.next != nil {
+		c.next.prev = c.prev
+	}
+	if c.prev != nil {
+		c.prev.next = c.next
+	} else {
+		s.conns = c.next
+	}
+	c.prev, c.next = nil, nil
+	s.checkDrained()
 }
 
 func (s *Server) checkDrained() {
-	if s.closing.Load() && len(s.conns) == 0 {
+	if s.closing.Load() && s.conns == nil {
 		select {
 		case <-s.drained:
 		default:

@@ -1,6 +1,8 @@
 package httpserver
 
 import (
+	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -13,18 +15,33 @@ const (
 // A stallGuard watches the waits of a running request, for body bytes and for room to send, and ends the connection
 // when one makes no progress for [Server.StallTimeout]. A wait is numbered, not timed: the timer looks once per time-out
 // whether it meets the same wait again, so the connection ends after one to two of them.
+//
+// It belongs to a turn and watches one connection after the other. The timer may look while no wait lasts, or at
+// another's: it finds out by the number.
 type stallGuard struct {
-	c     *conn
+	srv   *Server
 	waits [2]atomic.Uint32 // of that direction, begun and ended: odd while one lasts
 	met   [2]uint32        // waits at the timer's last look; node's owner's
-	node  timeoutNode
+	node  timeoutNode[stallGuard]
 	timed atomic.Bool // node is in the list
 	dead  atomic.Bool // a wait was ended
+
+	mu sync.Mutex
+	nc net.Conn // what is watched; between turns, what was
+}
+
+// watch makes nc the connection that is watched from now on. No wait lasts.
+func (g *stallGuard) watch(nc net.Conn) {
+	g.mu.Lock()
+	g.nc = nc
+	if g.dead.Load() {
+		g.dead.Store(false)
+	}
+	g.mu.Unlock()
 }
 
 func (g *stallGuard) begin(direction int) {
-	s := g.c.srv
-	if s.stalls.wait <= 0 {
+	if g.srv.stalls.wait <= 0 {
 		return
 	}
 	g.waits[direction].Add(1)
@@ -34,7 +51,7 @@ func (g *stallGuard) begin(direction int) {
 }
 
 func (g *stallGuard) end(direction int) {
-	if g.c.srv.stalls.wait > 0 {
+	if g.srv.stalls.wait > 0 {
 		g.waits[direction].Add(1)
 	}
 }
@@ -44,19 +61,12 @@ func (g *stallGuard) look() {
 	for i := range g.waits {
 		g.met[i] = g.waits[i].Load()
 	}
-	g.c.srv.stalls.push(&g.node, time.Now())
+	g.srv.stalls.push(&g.node, g.srv.clock())
 }
 
 // expire is the timer's look.
 func (g *stallGuard) expire() {
-	for i := range g.waits {
-		if n := g.waits[i].Load(); n%2 != 0 && n == g.met[i] {
-			g.dead.Store(true)
-			g.c.nc.SetDeadline(past)
-			return
-		}
-	}
-	if g.waiting() {
+	if !g.kill() && g.waiting() {
 		g.look()
 		return
 	}
@@ -64,6 +74,21 @@ func (g *stallGuard) expire() {
 	if g.waiting() && g.timed.CompareAndSwap(false, true) {
 		g.look()
 	}
+}
+
+// kill ends a wait that the timer meets for the second time, and reports whether there was one. The lock keeps the
+// connection from being exchanged meanwhile: a wait that lasts is this connection's.
+func (g *stallGuard) kill() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i := range g.waits {
+		if n := g.waits[i].Load(); n%2 != 0 && n == g.met[i] {
+			g.dead.Store(true)
+			g.nc.SetDeadline(past)
+			return true
+		}
+	}
+	return false
 }
 
 func (g *stallGuard) waiting() bool {
