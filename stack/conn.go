@@ -326,7 +326,9 @@ func (c *Conn) LocalAddr() net.Addr { return tcpAddr(c.key.local, c.key.lport) }
 func (c *Conn) RemoteAddr() net.Addr { return tcpAddr(c.key.remote, c.key.rport) }
 
 // RemoteAddrPort returns the peer's end without an allocation.
-func (c *Conn) RemoteAddrPort() netip.AddrPort { return netip.AddrPortFrom(c.key.remote.Netip(), c.key.rport) }
+func (c *Conn) RemoteAddrPort() netip.AddrPort {
+	return netip.AddrPortFrom(c.key.remote.Netip(), c.key.rport)
+}
 
 func tcpAddr(a ippkt.Addr, port uint16) *net.TCPAddr {
 	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(a.Netip(), port))

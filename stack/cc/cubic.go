@@ -12,10 +12,11 @@ const (
 	slowStartSegments = 8
 )
 
-// cubic is the congestion control of RFC 9438. The formulas there count
+// Cubic is the congestion control of RFC 9438. The formulas there count
 // segments; here every window is in octets, so that a change of the MSS needs
-// no conversion but that of the window itself.
-type cubic struct {
+// no conversion but that of the window itself. Most connections have one: it may
+// be part of something larger, and then begins with Init.
+type Cubic struct {
 	cubicState
 	reduced bool
 	prior   *cubicState // before the last reduction, for OnSpurious; made by the first one
@@ -38,12 +39,18 @@ type cubicState struct {
 
 // NewCubic makes the controller of RFC 9438.
 func NewCubic(p Params) Controller {
-	return &cubic{cubicState: cubicState{window: newWindow(p)}}
+	c := new(Cubic)
+	c.Init(p)
+	return c
 }
 
-func (c *cubic) Name() string { return "cubic" }
+// Init begins anew.
+func (c *Cubic) Init(p Params) { *c = Cubic{cubicState: cubicState{window: newWindow(p)}} }
 
-func (c *cubic) OnAck(a Ack) {
+// Name is described at Controller, as are the methods that follow.
+func (c *Cubic) Name() string { return "cubic" }
+
+func (c *Cubic) OnAck(a Ack) {
 	if a.AppLimited || a.Bytes <= 0 {
 		c.lastAck = a.Now
 		return
@@ -58,7 +65,7 @@ func (c *cubic) OnAck(a Ack) {
 }
 
 // advance moves the clock of the epoch, beginning one if there is none.
-func (c *cubic) advance(now Time) {
+func (c *Cubic) advance(now Time) {
 	if !c.inEpoch {
 		c.beginEpoch()
 	} else if c.lastAck != 0 {
@@ -70,7 +77,7 @@ func (c *cubic) advance(now Time) {
 // beginEpoch starts a congestion avoidance stage (RFC 9438 §4.2). Without a
 // plateau above cwnd, as after a time-out (§4.8) or a slow start that met no
 // loss (§4.10), the curve starts at its own plateau: K = 0.
-func (c *cubic) beginEpoch() {
+func (c *Cubic) beginEpoch() {
 	c.inEpoch = true
 	c.elapsed = 0
 	cwnd := float64(c.cwnd)
@@ -85,13 +92,13 @@ func (c *cubic) beginEpoch() {
 }
 
 // curve is W_cubic(t), equation 1, in octets.
-func (c *cubic) curve(t Time) float64 {
+func (c *Cubic) curve(t Time) float64 {
 	d := float64(t)/1e9 - c.k
 	return cubicC*d*d*d*float64(c.mss) + c.wMax
 }
 
 // avoid grows cwnd after an ACK in congestion avoidance (RFC 9438 §4.3 to §4.5).
-func (c *cubic) avoid(a Ack) {
+func (c *Cubic) avoid(a Ack) {
 	cwnd := float64(c.cwnd)
 	acked := min(float64(a.Bytes), cwnd)
 
@@ -114,7 +121,7 @@ func (c *cubic) avoid(a Ack) {
 }
 
 // grow adds octets to cwnd and keeps the fraction for later.
-func (c *cubic) grow(octets float64) {
+func (c *Cubic) grow(octets float64) {
 	if octets <= 0 {
 		return
 	}
@@ -124,12 +131,12 @@ func (c *cubic) grow(octets float64) {
 	c.cwnd = min(c.cwnd+whole, MaxWindow)
 }
 
-func (c *cubic) OnLoss(l Loss) { c.decrease(l, 2) }
+func (c *Cubic) OnLoss(l Loss) { c.decrease(l, 2) }
 
 // OnECN reduces as for a loss, but down to one segment (RFC 9438 §4.6).
-func (c *cubic) OnECN(l Loss) { c.decrease(l, 1) }
+func (c *Cubic) OnECN(l Loss) { c.decrease(l, 1) }
 
-func (c *cubic) decrease(l Loss, floor int) {
+func (c *Cubic) decrease(l Loss, floor int) {
 	c.save()
 	cwnd := float64(c.cwnd)
 	if cwnd < c.wMax {
@@ -145,7 +152,7 @@ func (c *cubic) decrease(l Loss, floor int) {
 	c.cwnd = min(max(reduced, least), max(c.cwnd, least))
 }
 
-func (c *cubic) OnRTO(l Loss) {
+func (c *Cubic) OnRTO(l Loss) {
 	if !l.Again {
 		c.save()
 		c.ssthresh = max(int(math.Round(float64(l.InFlight)*cubicBeta)), 2*c.mss)
@@ -155,7 +162,7 @@ func (c *cubic) OnRTO(l Loss) {
 }
 
 // save keeps the state for OnSpurious and ends the epoch.
-func (c *cubic) save() {
+func (c *Cubic) save() {
 	if c.prior == nil {
 		c.prior = new(cubicState)
 	}
@@ -166,7 +173,7 @@ func (c *cubic) save() {
 
 // OnSpurious restores the state before the last reduction, unless the window
 // has outgrown it since (RFC 9438 §4.9.1).
-func (c *cubic) OnSpurious() {
+func (c *Cubic) OnSpurious() {
 	if !c.reduced {
 		return
 	}
@@ -177,12 +184,12 @@ func (c *cubic) OnSpurious() {
 	}
 }
 
-func (c *cubic) OnIdle(Time) {
+func (c *Cubic) OnIdle(Time) {
 	c.restart()
 	c.lastAck = 0
 }
 
-func (c *cubic) SetMSS(mss int) {
+func (c *Cubic) SetMSS(mss int) {
 	c.cubicState.rescale(mss)
 	if c.reduced {
 		c.prior.rescale(mss)

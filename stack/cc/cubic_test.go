@@ -6,8 +6,8 @@ import (
 )
 
 // reduced makes a CUBIC that has just cut a window of n segments.
-func reduced(n int) *cubic {
-	c := NewCubic(Params{MSS: mss, InitialWindow: n}).(*cubic)
+func reduced(n int) *Cubic {
+	c := NewCubic(Params{MSS: mss, InitialWindow: n}).(*Cubic)
 	c.OnLoss(Loss{InFlight: n * mss})
 	return c
 }
@@ -57,8 +57,8 @@ func TestCubicFollowsCurve(t *testing.T) {
 
 // req: 9438-02
 func TestCubicTargetClamps(t *testing.T) {
-	state := func(cwnd float64, wMax, k float64) *cubic {
-		c := NewCubic(Params{MSS: mss, InitialWindow: 10}).(*cubic)
+	state := func(cwnd float64, wMax, k float64) *Cubic {
+		c := NewCubic(Params{MSS: mss, InitialWindow: 10}).(*Cubic)
 		c.cwnd, c.ssthresh = int(cwnd), int(cwnd)
 		c.wMax, c.k, c.inEpoch, c.wEst, c.cwndPrior = wMax, k, true, 1, 1e9
 		return c

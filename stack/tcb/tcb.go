@@ -52,7 +52,8 @@ type TCB struct {
 	timers [numTimers]Time
 	heard  Time // when the last acceptable segment came
 	stats  counters
-	seldom *seldom // nil: all of it is zero
+	seldom *seldom  // nil: all of it is zero
+	cubic  cc.Cubic // the usual cc, in place
 }
 
 // seldom is what few connections ever need.
@@ -252,11 +253,13 @@ func (t *TCB) initialWindow() int {
 }
 
 func (t *TCB) setController(mss, segments int) {
-	make := t.cfg.CC
-	if make == nil {
-		make = cc.NewCubic
+	p := cc.Params{MSS: mss, InitialWindow: segments}
+	if t.cfg.CC != nil {
+		t.cc = t.cfg.CC(p)
+		return
 	}
-	t.cc = make(cc.Params{MSS: mss, InitialWindow: segments})
+	t.cubic.Init(p)
+	t.cc = &t.cubic
 }
 
 func (t *TCB) takeEvents() Events {
