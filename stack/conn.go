@@ -85,6 +85,15 @@ func (c *Conn) input(now tcb.Time, seg *tcpseg.Segment) tcb.Result {
 	return r
 }
 
+// touch brings a connection that has been idle into the cache: see tcb.TCB.Touch.
+func (c *Conn) touch() uint64 {
+	x := uint64(c.last) ^ uint64(c.serve) ^ c.t.Touch()
+	if c.timer != nil {
+		x ^= uint64(c.timer.id)
+	}
+	return x
+}
+
 // clock reads the time for the TCB.
 func (c *Conn) clock() tcb.Time { return c.at(c.s.now()) }
 

@@ -116,11 +116,11 @@ func (q *queue) deliverTCP(f *link.Frame, p *ippkt.Packet, now tcb.Time, verifie
 func (q *queue) dispatch(key *flowKey, now tcb.Time, seg *tcpseg.Segment) bool {
 	sh, hash := q.s.table.place(key)
 	sh.mu.Lock()
-	switch ref := sh.find(key, hash); ref.kind() {
-	case kindConn:
-		c := *sh.conns.at(ref.at())
+	if c := sh.conn(key, hash); c != nil {
 		sh.mu.Unlock()
 		return q.input(c, now, seg)
+	}
+	switch ref := sh.record(key, hash); ref.kind() {
 	case kindHalfOpen:
 		q.inputHalfOpen(sh, hash, ref, now, seg) // unlocks
 		return true
@@ -138,6 +138,7 @@ func (q *queue) input(c *Conn, now tcb.Time, seg *tcpseg.Segment) bool {
 	if c.dead {
 		return false
 	}
+	q.sc.touched ^= c.touch()
 	if c.q != q && c.t.State() == tcb.SynSent {
 		c.q = q // a dialled connection adopts the queue of its SYN,ACK
 	}

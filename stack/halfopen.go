@@ -31,7 +31,7 @@ func (q *queue) passive(sh *shard, hash uint32, key *flowKey, now tcb.Time, seg 
 		iss = above // 6191-05
 	}
 	sh.mu.Lock()
-	if sh.find(key, hash) != 0 {
+	if sh.kind(key, hash) != kindNone {
 		sh.mu.Unlock()
 		return false
 	}
@@ -39,7 +39,7 @@ func (q *queue) passive(sh *shard, hash uint32, key *flowKey, now tcb.Time, seg 
 	r := sh.halfOpens.at(at)
 	*r = halfOpen{key: *key, ho: tcb.Passive(now, l.config(q, key.remote), seg, iss, offset), l: l, q: q,
 		timer: q.s.timers.add(timerOwner{slot: at, shard: sh.number(), kind: ownerHalfOpen})}
-	sh.insert(hash, makeRef(kindHalfOpen, at))
+	sh.records.insert(hash, makeRef(kindHalfOpen, at), fullOfRecords)
 	l.halfOpen.Add(1)
 	q.answerHalfOpen(r, q.sc, now)
 	sh.mu.Unlock()
@@ -57,7 +57,7 @@ func (q *queue) answerHalfOpen(r *halfOpen, sc *scratch, now tcb.Time) {
 }
 
 // inputHalfOpen gives a segment to a half-open flow. The shard is locked and let go in here.
-func (q *queue) inputHalfOpen(sh *shard, hash uint32, ref flowRef, now tcb.Time, seg *tcpseg.Segment) {
+func (q *queue) inputHalfOpen(sh *shard, hash uint32, ref recordRef, now tcb.Time, seg *tcpseg.Segment) {
 	r := sh.halfOpens.at(ref.at())
 	l, key := r.l, r.key
 	if l.closed.Load() {
@@ -94,15 +94,15 @@ func (q *queue) inputHalfOpen(sh *shard, hash uint32, ref flowRef, now tcb.Time,
 
 // accept makes a connection of a half-open flow whose handshake seg completes, and gives it to
 // the listener. The shard is locked and let go in here.
-func (q *queue) accept(sh *shard, hash uint32, ref flowRef, now tcb.Time, seg *tcpseg.Segment) {
+func (q *queue) accept(sh *shard, hash uint32, ref recordRef, now tcb.Time, seg *tcpseg.Segment) {
 	r := sh.halfOpens.at(ref.at())
 	l := r.l
 	c := q.s.newConn(q, &r.key)
 	c.lock() // nobody else knows c yet: no order is broken
 	h := r.ho.Handshake()
 	c.t.Accept(c.at(now), l.config(r.q, c.key.remote), &c.mem, &h)
-	sh.replace(hash, ref, sh.holdConn(c))
-	q.s.freeHalfOpen(sh, ref)
+	q.s.removeHalfOpen(sh, hash, ref)
+	sh.conns.insert(hash, c, fullOfConns)
 	sh.mu.Unlock()
 	q.s.mem.conns.Add(1)
 	q.took(c, c.input(now, seg))
@@ -110,18 +110,13 @@ func (q *queue) accept(sh *shard, hash uint32, ref flowRef, now tcb.Time, seg *t
 	l.add(q.sc, c)
 }
 
-// freeHalfOpen gives a record back; the index does not name it any more.
-func (s *Stack) freeHalfOpen(sh *shard, ref flowRef) {
+// removeHalfOpen forgets a half-open flow in silence.
+func (s *Stack) removeHalfOpen(sh *shard, hash uint32, ref recordRef) {
 	r := sh.halfOpens.at(ref.at())
 	r.l.halfOpen.Add(-1)
 	s.timers.drop(r.timer)
+	sh.records.remove(hash, ref)
 	sh.halfOpens.give(ref.at())
-}
-
-// removeHalfOpen forgets a half-open flow in silence.
-func (s *Stack) removeHalfOpen(sh *shard, hash uint32, ref flowRef) {
-	sh.remove(hash, ref)
-	s.freeHalfOpen(sh, ref)
 }
 
 // expireHalfOpen runs the timer of a half-open record, unless that is another's by now.

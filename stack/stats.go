@@ -162,15 +162,6 @@ func (s *Stack) Stats() Stats {
 	for _, l := range s.cfg.Links {
 		st.Links = append(st.Links, l.Stats())
 	}
-	s.table.each(func(_ *shard, ref flowRef) {
-		switch ref.kind() {
-		case kindConn:
-			st.Conns++
-		case kindHalfOpen:
-			st.HalfOpen++
-		case kindTimeWait:
-			st.TimeWait++
-		}
-	})
+	st.Conns, st.HalfOpen, st.TimeWait = s.table.count()
 	return st
 }

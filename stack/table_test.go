@@ -24,44 +24,53 @@ func TestTableModel(t *testing.T) {
 	}
 	rnd := rand.New(rand.NewPCG(1, 2))
 	var sh shard
-	model := map[flowKey]flowRef{}
+	conns, records := map[flowKey]*Conn{}, map[flowKey]recordRef{}
 	hash := func(k *flowKey) uint32 { return uint32(k.lport) % 499 * 0x830001 }
+	forget := func(k flowKey, ref recordRef) {
+		sh.records.remove(hash(&k), ref)
+		sh.halfOpens.give(ref.at())
+		delete(records, k)
+	}
 	for step := range less(100_000) {
 		k := flowKey{lport: uint16(rnd.IntN(2000)), rport: uint16(rnd.IntN(2))}
-		ref := sh.find(&k, hash(&k))
-		if want := model[k]; ref != want {
-			t.Fatalf("step %d: find says %x, want %x", step, ref, want)
+		c, ref := sh.conn(&k, hash(&k)), sh.record(&k, hash(&k))
+		if c != conns[k] || ref != records[k] {
+			t.Fatalf("step %d: %p and %x, want %p and %x", step, c, ref, conns[k], records[k])
 		}
 		switch {
-		case ref.kind() == kindHalfOpen && rnd.IntN(2) == 0:
-			model[k] = sh.holdConn(&Conn{key: k})
-			sh.replace(hash(&k), ref, model[k])
-			sh.halfOpens.give(ref.at())
+		case c != nil:
+			sh.conns.remove(hash(&k), c)
+			delete(conns, k)
+		case ref != 0 && rnd.IntN(2) == 0: // the handshake is over
+			forget(k, ref)
+			conns[k] = &Conn{key: k}
+			sh.conns.insert(hash(&k), conns[k], fullOfConns)
 		case ref != 0:
-			sh.remove(hash(&k), ref)
-			if ref.kind() == kindConn {
-				sh.conns.give(ref.at())
-			} else {
-				sh.halfOpens.give(ref.at())
-			}
-			delete(model, k)
+			forget(k, ref)
 		case step%25_000 < 20_000 || rnd.IntN(10) == 0: // grows, then shrinks
 			at := sh.halfOpens.take()
 			sh.halfOpens.at(at).key = k
-			model[k] = makeRef(kindHalfOpen, at)
-			sh.insert(hash(&k), model[k])
+			records[k] = makeRef(kindHalfOpen, at)
+			sh.records.insert(hash(&k), records[k], fullOfRecords)
 		}
-		if sh.live != len(model) || sh.halfOpens.live+sh.conns.live != len(model) {
-			t.Fatalf("step %d: %d live, %d and %d in slabs, want %d", step, sh.live, sh.halfOpens.live, sh.conns.live, len(model))
+		if sh.conns.live != len(conns) || sh.records.live != len(records) || sh.halfOpens.live != len(records) {
+			t.Fatalf("step %d: %d connections, %d records and %d in the slab, want %d and %d", step,
+				sh.conns.live, sh.records.live, sh.halfOpens.live, len(conns), len(records))
 		}
 	}
-	for k, ref := range model {
-		if got := sh.find(&k, hash(&k)); got != ref {
+	for k, c := range conns {
+		if sh.conn(&k, hash(&k)) != c {
 			t.Fatalf("%v is lost", k)
 		}
-		sh.remove(hash(&k), ref)
+		sh.conns.remove(hash(&k), c)
 	}
-	if len(sh.index) > minIndex || sh.live != 0 {
+	for k, ref := range records {
+		if sh.record(&k, hash(&k)) != ref {
+			t.Fatalf("%v is lost", k)
+		}
+		sh.records.remove(hash(&k), ref)
+	}
+	if len(sh.conns.slots) > minIndex || len(sh.records.slots) > minIndex {
 		t.Error("an empty shard holds a large index")
 	}
 }
@@ -328,18 +337,15 @@ func TestRecordSize(t *testing.T) {
 	}
 }
 
-// indexShare is what the index takes for each flow at most, in octets, once a shard has a thousand.
+// indexShare is what the index takes for each record at most, in octets, once a shard has a thousand.
 func indexShare(t *testing.T) uintptr {
-	var sh shard
+	var x index[recordRef]
 	most := 0.0
 	for n := 1; n < 20_000; n++ {
-		at := sh.halfOpens.take()
-		sh.halfOpens.at(at).key.lport = uint16(n)
-		sh.insert(uint32(n)*0x9e3779b1, makeRef(kindHalfOpen, at))
+		x.insert(uint32(n)*0x9e3779b1, makeRef(kindHalfOpen, uint32(n)), fullOfRecords)
 		if n > 1000 {
-			most = max(most, float64(uintptr(len(sh.index))*unsafe.Sizeof(indexSlot{}))/float64(n))
+			most = max(most, float64(uintptr(len(x.slots))*unsafe.Sizeof(x.slots[0]))/float64(n))
 		}
 	}
-	t.Logf("the index takes up to %.1f octets a flow", most)
 	return uintptr(math.Ceil(most))
 }

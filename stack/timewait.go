@@ -27,7 +27,7 @@ type waitLists struct {
 }
 
 // holdTimeWait makes a record; its timer is set. The shard is locked.
-func (s *Stack) holdTimeWait(sh *shard, key *flowKey, tw *tcb.TimeWait) flowRef {
+func (s *Stack) holdTimeWait(sh *shard, key *flowKey, tw *tcb.TimeWait) recordRef {
 	at := sh.timeWaits.take()
 	*sh.timeWaits.at(at) = timeWait{key: *key, tw: *tw}
 	sh.enqueue(at)
@@ -108,7 +108,7 @@ func (s *Stack) expireTimeWaits(sh *shard) {
 			at := l.head - 1
 			_, hash := s.table.place(&sh.timeWaits.at(at).key)
 			sh.dequeue(at)
-			sh.remove(hash, makeRef(kindTimeWait, at))
+			sh.records.remove(hash, makeRef(kindTimeWait, at))
 			sh.timeWaits.give(at)
 		}
 	}
@@ -116,9 +116,9 @@ func (s *Stack) expireTimeWaits(sh *shard) {
 }
 
 // removeTimeWait forgets a flow in TIME-WAIT before its time. The shard is locked.
-func (s *Stack) removeTimeWait(sh *shard, hash uint32, ref flowRef) {
+func (s *Stack) removeTimeWait(sh *shard, hash uint32, ref recordRef) {
 	sh.dequeue(ref.at())
-	sh.remove(hash, ref)
+	sh.records.remove(hash, ref)
 	sh.timeWaits.give(ref.at())
 	if sh.timeWaits.live == 0 {
 		s.armTimeWaits(sh)
@@ -127,7 +127,7 @@ func (s *Stack) removeTimeWait(sh *shard, hash uint32, ref flowRef) {
 
 // inputTimeWait gives a segment to a TIME-WAIT record. The shard is locked and let go in here.
 // False: the segment opens a new incarnation and the flow has changed meanwhile.
-func (q *queue) inputTimeWait(sh *shard, hash uint32, ref flowRef, now tcb.Time, seg *tcpseg.Segment) bool {
+func (q *queue) inputTimeWait(sh *shard, hash uint32, ref recordRef, now tcb.Time, seg *tcpseg.Segment) bool {
 	r := sh.timeWaits.at(ref.at())
 	key, due := r.key, r.tw.Deadline()
 	res := r.tw.Input(now, seg)
@@ -170,7 +170,7 @@ func (s *Stack) takeTimeWait(key *flowKey, now tcb.Time) (tcpseg.Seq, bool) {
 	sh, hash := s.table.place(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	ref := sh.find(key, hash)
+	ref := sh.record(key, hash)
 	if ref.kind() != kindTimeWait {
 		return 0, false
 	}
