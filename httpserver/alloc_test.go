@@ -15,10 +15,10 @@ type scripted struct {
 	out      int // bytes written
 	writes   int
 	discards int
-	f        func()
+	reader   reader
 }
 
-func (c *scripted) OnReadable(f func())                { c.f = f }
+func (c *scripted) SetReader(r reader)                 { c.reader = r }
 func (c *scripted) Peek() ([]byte, []byte, error)      { return c.in, nil, nil }
 func (c *scripted) Discard(n int) error                { c.in = c.in[n:]; c.discards++; return nil }
 func (c *scripted) Done() <-chan struct{}              { return nil }
@@ -58,7 +58,7 @@ func (c *scripted) Write(p []byte) (int, error) {
 
 func (c *scripted) turn(in []byte) int {
 	c.in, c.out, c.writes = in, 0, 0
-	c.f()
+	c.reader.Readable()
 	return c.out
 }
 

@@ -99,7 +99,7 @@ func (s *Server) serveConn(ctx context.Context, nc net.Conn) {
 	for !c.release() { // the server was stopped meanwhile
 		c.work()
 	}
-	ev.OnReadable(c.onReadable)
+	ev.SetReader(c)
 }
 
 // buffer returns the buffer of a connection with a goroutine of its own; for others nil.
@@ -114,8 +114,17 @@ func (c *conn) events() eventConn {
 	return ev
 }
 
-// onReadable is called by a worker of the stack when there is news.
-func (c *conn) onReadable() {
+// Touch is called by the stack's reader. What it reads does not change any more.
+func (c *conn) Touch() uint64 {
+	x := c.id
+	if c.srv == nil || c.ctx == nil || c.node.owner == nil {
+		x++
+	}
+	return x
+}
+
+// Readable is called by a worker of the stack when there is news.
+func (c *conn) Readable() {
 	if c.acquire(true) {
 		c.own()
 	}
@@ -259,7 +268,7 @@ func (c *conn) wakeLocked(why int) {
 	case c.buffer() != nil:
 		c.nc.SetReadDeadline(past)
 	default:
-		go c.onReadable()
+		go c.Readable()
 	}
 }
 

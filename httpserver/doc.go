@@ -7,7 +7,7 @@
 //
 // # Two ways to serve a connection
 //
-// A connection that tells when it is readable (methods OnReadable, Peek, Discard and Done, found by type assertion) is
+// A connection that tells when it is readable (methods SetReader, Peek, Discard and Done, found by type assertion) is
 // served by its own workers: requests are parsed in place, answers of one burst leave in one Write, and between requests
 // it owns no goroutine, no buffer and no timer. Any other net.Conn gets a goroutine. The protocol engine is the same.
 //

@@ -50,7 +50,7 @@ func replayAll(t *testing.T, raw string, split int) string {
 	c := &replay{split: split}
 	c.in = []byte(raw)
 	s.serveConn(t.Context(), c)
-	c.f()
+	c.reader.Readable()
 	if !c.over {
 		t.Fatalf("%q: the connection is open after the FIN", raw)
 	}

@@ -318,7 +318,7 @@ func (c *conn) hijack() (net.Conn, *bufio.ReadWriter, error) {
 		b.unwatch()
 		early = b.take()
 	} else {
-		c.events().OnReadable(nil)
+		c.events().SetReader(nil)
 	}
 	c.turn.kept = true
 	c.setPhase(phaseOver)

@@ -36,7 +36,7 @@ type pipeEnd struct {
 	pulled  int    // calls of ReadFrom
 	split   int    // Peek's first piece ends here, if it is longer
 	limit   int    // of the peer's in, beyond which Write waits; 0: none
-	onRead  func()
+	onRead  reader
 	running bool
 	again   bool
 }
@@ -89,11 +89,11 @@ func (e *pipeEnd) run() {
 		}
 	}()
 	if f != nil {
-		f()
+		f.Readable()
 	}
 }
 
-func (e *pipeEnd) OnReadable(f func()) {
+func (e *pipeEnd) SetReader(f reader) {
 	e.p.mu.Lock()
 	defer e.p.mu.Unlock()
 	e.onRead = f

@@ -12,12 +12,19 @@ import (
 // An eventConn is a connection that tells when it is readable. It is served without a goroutine of its own.
 type eventConn interface {
 	net.Conn
-	// OnReadable registers f, which a worker then calls whenever there is news (data, FIN, error), never concurrently
-	// with itself. f may block. Nil ends the calls.
-	OnReadable(f func())
+	// SetReader registers r, whose Readable a worker then calls whenever there is news (data, FIN, error), never concurrently
+	// with itself. It may block. Nil ends the calls.
+	SetReader(r reader)
 	source
 	// Done is closed when the connection is dead: reset, or timed out.
 	Done() <-chan struct{}
+}
+
+// A reader is told of news. Touch is called when there soon will be some: it reads a word of each cache line that
+// Readable needs, so that those of an idle connection come from memory at the same time.
+type reader = interface {
+	Readable()
+	Touch() uint64
 }
 
 // An acceptNotifier is a listener that hands over connections on its own workers.

@@ -49,7 +49,7 @@ type Conn struct {
 
 	serve      serveState
 	took       bool // the callback has consumed something
-	onReadable func()
+	reader Reader // nil: none
 
 	rare *rare // nil: nothing of it is needed
 }
@@ -90,6 +90,9 @@ func (c *Conn) touch() uint64 {
 	x := uint64(c.last) ^ uint64(c.serve) ^ c.t.Touch()
 	if c.timer != nil {
 		x ^= uint64(c.timer.id)
+	}
+	if c.reader != nil {
+		x ^= c.reader.Touch()
 	}
 	return x
 }
@@ -262,7 +265,7 @@ func (c *Conn) leave(tw *tcb.TimeWait) {
 func (c *Conn) release() {
 	if c.dead && c.closed && !c.released && c.pins == 0 && c.serve != serveRunning && c.serve != serveAgain {
 		c.released = true
-		c.onReadable = nil
+		c.reader = nil
 		c.t.Release()
 	}
 }

@@ -25,6 +25,21 @@ const (
 // TCB would have let it wait by itself, or less.
 const answerTime = tcb.Time(40 * time.Millisecond)
 
+// Reader is what SetReader takes: Readable is called as the f of OnReadable. Touch is called, under the
+// connection's lock, when a segment has come for it: it may read a word of each cache line that Readable will
+// need, none of them written after SetReader, so that they come from memory together with the connection's own
+// (see tcb.TCB.Touch); else it returns 0.
+type Reader = interface {
+	Readable()
+	Touch() uint64
+}
+
+// callback makes a Reader of a function.
+type callback func()
+
+func (f callback) Readable()     { f() }
+func (f callback) Touch() uint64 { return 0 }
+
 // OnReadable asks for f to be called, on a worker goroutine and with no lock held, whenever
 // there is news for a reader: data, the peer's FIN or an error. f takes what Peek shows and
 // returns; it may block, and it is never called twice at the same time, so no idle connection
@@ -34,11 +49,20 @@ const answerTime = tcb.Time(40 * time.Millisecond)
 // If data is there already, f is queued at once. f that panics resets the connection. Nil ends
 // the calls, a running one excepted.
 func (c *Conn) OnReadable(f func()) {
+	if f == nil {
+		c.SetReader(nil)
+		return
+	}
+	c.SetReader(callback(f))
+}
+
+// SetReader is OnReadable for whoever has a place for its state and needs no closure.
+func (c *Conn) SetReader(r Reader) {
 	sc := getScratch()
 	defer putScratch(sc)
 	c.lock()
 	defer c.unlock()
-	c.onReadable = f
+	c.reader = r
 	if !c.closed && (c.t.Readable() > 0 || c.readErr() != nil) {
 		c.post(sc, tcb.EventReadable)
 	}
@@ -47,7 +71,7 @@ func (c *Conn) OnReadable(f func()) {
 // post hands news for the reader to the callback; it reports whether the connection was put on
 // the ready list by that. c.mu is held.
 func (c *Conn) post(sc *scratch, news tcb.Events) bool {
-	if news&(tcb.EventReadable|tcb.EventClosed) == 0 || c.onReadable == nil || c.closed {
+	if news&(tcb.EventReadable|tcb.EventClosed) == 0 || c.reader == nil || c.closed {
 		return false
 	}
 	switch c.serve {
@@ -64,8 +88,8 @@ func (c *Conn) post(sc *scratch, news tcb.Events) bool {
 // runReadable is a worker's turn with c.
 func (c *Conn) runReadable(sc *scratch) {
 	c.lock()
-	f := c.onReadable
-	if c.closed || f == nil {
+	r := c.reader
+	if c.closed || r == nil {
 		c.serve = serveIdle
 		c.flush(sc)
 		c.release()
@@ -75,7 +99,8 @@ func (c *Conn) runReadable(sc *scratch) {
 	c.serve, c.took = serveRunning, false
 	c.unlock()
 	defer c.ranReadable(sc) // also after runtime.Goexit
-	c.s.guard(c, f)
+	defer c.recovered()
+	r.Readable()
 }
 
 // ranReadable sends the ACKs that no answer carried and queues c again if there is news.
@@ -84,7 +109,7 @@ func (c *Conn) ranReadable(sc *scratch) {
 	defer c.unlock()
 	c.flush(sc)
 	again := c.serve == serveAgain || c.took && (c.t.Readable() > 0 || c.readErr() != nil)
-	if again && !c.closed && c.onReadable != nil {
+	if again && !c.closed && c.reader != nil {
 		c.serve = serveQueued
 		c.q.workers.requeue(job{c: c})
 		return
@@ -93,15 +118,18 @@ func (c *Conn) ranReadable(sc *scratch) {
 	c.release()
 }
 
-// guard calls foreign code on behalf of c; a panic in it resets c.
-func (s *Stack) guard(c *Conn, f func()) {
-	defer func() {
-		if r := recover(); r != nil {
-			s.log.Error("callback panicked", "remote", c.RemoteAddr(), "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
-			c.Abort()
-		}
-	}()
-	f()
+// accepted hands c to its listener's callback.
+func (c *Conn) accepted(f func(net.Conn)) {
+	defer c.recovered()
+	f(c)
+}
+
+// recovered, deferred before foreign code is called on behalf of c, resets c if that panics.
+func (c *Conn) recovered() {
+	if r := recover(); r != nil {
+		c.s.log.Error("callback panicked", "remote", c.RemoteAddr(), "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+		c.Abort()
+	}
 }
 
 // job is one thing for a worker to do: a connection's callback, or a listener's with a new
@@ -242,7 +270,7 @@ func (j job) run(w *workers, sc *scratch) {
 		}
 	}()
 	if j.f != nil {
-		j.c.s.guard(j.c, func() { j.f(j.c) })
+		j.c.accepted(j.f)
 	} else {
 		j.c.runReadable(sc)
 	}
