@@ -1,5 +1,10 @@
 package httpserver
 
+import (
+	"encoding/binary"
+	"unsafe"
+)
+
 // Classes of bytes, as bits, for the table that the parser reads one byte of input through.
 const (
 	charToken  = 1 << iota // tchar (RFC 9110, 5.6.2)
@@ -37,6 +42,59 @@ func makeChars() (t [256]uint8) {
 	}
 	return t
 }
+
+// canon holds what each byte of a field name becomes in its canonical form, at the start of a word and inside one: words
+// end with a hyphen. It is 0 for bytes that no name may hold.
+var canon = func() (t [2][256]byte) {
+	for c := range chars {
+		if chars[c]&charToken != 0 {
+			t[0][c], t[1][c] = byte(c), lower(byte(c))
+		}
+		if 'a' <= c && c <= 'z' {
+			t[0][c] = byte(c) - 'a' + 'A'
+		}
+	}
+	return t
+}()
+
+// canonicalize brings the field name at the start of p into its canonical form, where it stands, and returns its length.
+func canonicalize(p []byte) int {
+	word := &canon[0]
+	for i, c := range p {
+		d := word[c]
+		if d == 0 {
+			return i
+		}
+		if d != c {
+			p[i] = d
+		}
+		if word = &canon[1]; d == '-' {
+			word = &canon[0]
+		}
+	}
+	return len(p)
+}
+
+// spanValue is span for charValue, eight bytes at a time. A byte is none of it if it is below SP or is DEL; HTAB, which
+// is, comes so rarely that it may be found the slow way.
+func spanValue(s string) int {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		x := binary.LittleEndian.Uint64([]byte(s[i : i+8]))
+		del := x ^ 0x7f*ones
+		if ((x-' '*ones)&^x|(del-ones)&^del)&tops != 0 { // some byte is below SP, or some byte of del is 0
+			n := span(s[i:i+8], charValue)
+			if n < 8 {
+				return i + n
+			}
+		}
+	}
+	return i + span(s[i:], charValue)
+}
+
+// asString makes a string of b without a copy: b does not change while the string is used.
+func asString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // span returns how many bytes at the start of s belong to class.
 func span(s string, class uint8) int {

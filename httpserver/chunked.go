@@ -1,6 +1,9 @@
 package httpserver
 
-import "net/http"
+import (
+	"bytes"
+	"net/http"
+)
 
 // Limits of what a chunked body may carry besides data.
 const (
@@ -192,13 +195,13 @@ func (d *chunkDecoder) fields() (http.Header, *protocolError) {
 		return nil, nil
 	}
 	h := make(http.Header)
-	for rest := string(d.trailer); rest != "\r\n"; {
-		name, value, after, err := parseField(rest)
+	for rest := bytes.Clone(d.trailer); len(rest) > len("\r\n"); {
+		key, value, after, err := parseField(rest)
 		if err != nil {
 			return nil, err
 		}
 		rest = after
-		if key := canonical(name); trailerAllowed(key) {
+		if trailerAllowed(key) {
 			h[key] = append(h[key], value)
 		}
 	}

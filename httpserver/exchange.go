@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unsafe"
 )
 
 // An exchange is one request and its answer, in one allocation. Handlers may keep the Request and all it refers to,
@@ -26,7 +25,7 @@ type exchange struct {
 	body  *body // nil: the request has none
 	w     response
 	start time.Time // with an access log
-	text  []byte    // with ReuseRequests: the head, which the Request's strings lie in
+	text  []byte    // the head, which the Request's strings lie in
 }
 
 // Beyond these sizes a used exchange is not kept.
@@ -70,14 +69,8 @@ func (x *exchange) reset(c *conn) {
 
 // parse reads the head p, of which it keeps nothing.
 func (x *exchange) parse(p []byte) *protocolError {
-	var s string
-	if x.c.srv.ReuseRequests {
-		x.text = append(x.text[:0], p...)
-		s = unsafe.String(unsafe.SliceData(x.text), len(x.text))
-	} else {
-		s = string(p)
-	}
-	if err := x.head.parseHead(s); err != nil {
+	x.text = append(x.text[:0], p...)
+	if err := x.head.parseHead(x.text); err != nil {
 		return err
 	}
 	f, err := x.head.check()
@@ -85,7 +78,7 @@ func (x *exchange) parse(p []byte) *protocolError {
 		return err
 	}
 	x.framing = f
-	authority, err := parseTarget(x.method, x.target, &x.url)
+	authority, err := parseTarget(x.method, x.target, x.plain, &x.url)
 	if err != nil {
 		return err
 	}

@@ -236,7 +236,32 @@ func (o *output) armIfNotEmpty() {
 // expire is the flush timer's call. The write may block: not on the timer's goroutine.
 func (o *output) expire() {
 	o.armed.Store(false)
-	if !o.empty() {
-		go o.flush()
+	if !o.mu.TryLock() {
+		o.skip()
+		return
+	}
+	waiting := len(o.buf) > 0
+	o.mu.Unlock()
+	if waiting {
+		go o.flushLate()
+	}
+}
+
+// flushLate is flush, for the timer.
+func (o *output) flushLate() {
+	if !o.mu.TryLock() {
+		o.skip()
+		return
+	}
+	o.flushLocked()
+	o.mu.Unlock()
+}
+
+// skip is called when the timer finds the lock taken. It does not wait, for the client may be slow, and the timer is
+// everybody's: who sends, sends all that the timer was to look after, and arms it again for what comes then. Anybody
+// else lets go in a moment.
+func (o *output) skip() {
+	if !o.stall.writing() {
+		o.arm()
 	}
 }

@@ -3,7 +3,6 @@ package httpserver
 import (
 	"bytes"
 	"net/http"
-	"net/textproto"
 	"strings"
 )
 
@@ -22,6 +21,7 @@ type head struct {
 	header                http.Header
 	few                   [4]string // the values in header, if they are few
 	values                []string  // or else
+	plain                 bool      // target holds only what a path may hold as it stands
 
 	hosts, lengths, codings, expects         int // how many fields of that name came
 	host, contentLength, coding, expectation string
@@ -72,131 +72,145 @@ func checkPartial(p []byte, from, limit int) *protocolError {
 	return nil
 }
 
-// parseHead splits s, a head with its final empty line, in one scan. h keeps substrings of s. What was understood
-// before an error stands in h, for the log.
-func (h *head) parseHead(s string) *protocolError {
-	rest, err := h.parseRequestLine(s)
+// parseHead splits p, a head with its final empty line, in one scan. It brings the field names in p into their canonical
+// form; h keeps pieces of p. What was understood before an error stands in h, for the log.
+func (h *head) parseHead(p []byte) *protocolError {
+	p, err := h.parseRequestLine(p)
 	if err != nil {
 		return err
 	}
-	n := strings.Count(rest, "\n") - 1
-	if n > maxFields {
-		return refuse(http.StatusRequestHeaderFieldsTooLarge, "too many header fields")
-	}
-	if h.header == nil {
-		h.header = make(http.Header, min(n, 32))
-	}
 	values := h.few[:]
-	if n > len(values) {
-		if len(h.values) < n {
-			h.values = make([]string, n)
+	for fields := 1; len(p) > len("\r\n"); fields++ {
+		if fields > maxFields {
+			return refuse(http.StatusRequestHeaderFieldsTooLarge, "too many header fields")
 		}
-		values = h.values
-	}
-	for rest != "\r\n" {
-		name, value, after, err := parseField(rest)
+		name, value, rest, err := parseField(p)
 		if err != nil {
 			return err
 		}
-		rest = after
-		if h.note(name, value) {
-			continue
+		if !h.note(name, value) {
+			if h.header == nil {
+				h.header = make(http.Header, min(countFields(p), 32))
+			}
+			if len(values) == 0 {
+				values = h.room(countFields(p))
+			}
+			values = h.add(name, value, values)
 		}
-		key := canonical(name)
-		if old, ok := h.header[key]; ok {
-			h.header[key] = append(old, value)
-			continue
-		}
-		values[0] = value
-		h.header[key] = values[:1:1]
-		values = values[1:]
+		p = rest
+	}
+	if h.header == nil {
+		h.header = make(http.Header)
 	}
 	return nil
 }
 
+// countFields returns how many fields stand in p, which ends with an empty line.
+func countFields(p []byte) int { return bytes.Count(p, crlf) - 1 }
+
+// room returns memory for the n values that are left.
+func (h *head) room(n int) []string {
+	if len(h.values) < n {
+		h.values = make([]string, n)
+	}
+	return h.values
+}
+
+// add puts a field into the header, its value in the first of values, and returns the rest of them.
+func (h *head) add(key, value string, values []string) []string {
+	if old, ok := h.header[key]; ok {
+		h.header[key] = append(old, value)
+		return values
+	}
+	values[0] = value
+	h.header[key] = values[:1:1]
+	return values[1:]
+}
+
 // parseRequestLine reads method SP request-target SP HTTP-version CRLF (RFC 9112, 3) and returns what follows.
-func (h *head) parseRequestLine(s string) (string, *protocolError) {
-	n := span(s, charToken)
-	if n == 0 || s[n] != ' ' {
-		return "", bad("malformed method")
+func (h *head) parseRequestLine(p []byte) ([]byte, *protocolError) {
+	n := 0
+	for chars[p[n]]&charToken != 0 {
+		n++
+	}
+	if n == 0 || p[n] != ' ' {
+		return nil, bad("malformed method")
 	}
 	if n > maxMethod {
-		return "", refuse(http.StatusNotImplemented, "method too long")
+		return nil, refuse(http.StatusNotImplemented, "method too long")
 	}
-	h.method, s = s[:n], s[n+1:]
+	h.method, p = asString(p[:n]), p[n+1:]
 
-	n = span(s, charTarget)
+	all := ^uint8(0)
+	for n = 0; chars[p[n]]&charTarget != 0; n++ {
+		all &= chars[p[n]]
+	}
 	if n > maxTarget {
-		return "", refuse(http.StatusRequestURITooLong, "request target too long")
+		return nil, refuse(http.StatusRequestURITooLong, "request target too long")
 	}
-	if n == 0 || s[n] != ' ' {
-		return "", bad("malformed request target")
+	if n == 0 || p[n] != ' ' {
+		return nil, bad("malformed request target")
 	}
-	h.target, s = s[:n], s[n+1:]
+	h.target, h.plain, p = asString(p[:n]), all&charPath != 0, p[n+1:]
+	return h.parseVersion(p)
+}
 
+// parseVersion reads HTTP-version CRLF (RFC 9112, 2.3).
+func (h *head) parseVersion(p []byte) ([]byte, *protocolError) {
 	const form = "HTTP/1.1\r\n"
-	if len(s) < len(form) || s[:5] != "HTTP/" || s[6] != '.' || s[8:10] != "\r\n" || !isDigit(s[5]) || !isDigit(s[7]) {
-		return "", bad("malformed HTTP version")
+	if len(p) < len(form) || string(p[:5]) != form[:5] || p[6] != '.' || string(p[8:10]) != "\r\n" || !isDigit(p[5]) || !isDigit(p[7]) {
+		return nil, bad("malformed HTTP version")
 	}
-	h.proto, h.minor = s[:8], int(s[7]-'0')
-	if s[5] != '1' {
-		return "", refuse(http.StatusHTTPVersionNotSupported, "HTTP version not supported")
+	h.proto, h.minor = asString(p[:8]), int(p[7]-'0')
+	if p[5] != '1' {
+		return nil, refuse(http.StatusHTTPVersionNotSupported, "HTTP version not supported")
 	}
-	return s[10:], nil
+	return p[len(form):], nil
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// parseField reads one field line (RFC 9112, 5), which s holds whole, and returns what follows it.
-func parseField(s string) (name, value, rest string, err *protocolError) {
-	n := span(s, charToken)
+// parseField reads one field line (RFC 9112, 5), which p holds whole, and returns what follows it. The name is brought
+// into its canonical form, in p.
+func parseField(p []byte) (name, value string, rest []byte, err *protocolError) {
+	n := canonicalize(p)
 	switch {
-	case n == 0 && (s[0] == ' ' || s[0] == '\t'):
-		return "", "", "", bad("folded header line") // RFC 9112, 5.2
-	case n == 0 || s[n] != ':':
-		return "", "", "", bad("malformed header field name") // RFC 9112, 5.1
+	case n == 0 && (p[0] == ' ' || p[0] == '\t'):
+		return "", "", nil, bad("folded header line") // RFC 9112, 5.2
+	case n == 0 || p[n] != ':':
+		return "", "", nil, bad("malformed header field name") // RFC 9112, 5.1
 	}
-	name, s = s[:n], s[n+1:]
-	n = span(s, charValue)
+	name, p = asString(p[:n]), p[n+1:]
+	n = spanValue(asString(p))
 	switch {
-	case s[n] == '\n':
-		return "", "", "", bad("line feed without carriage return")
-	case s[n] != '\r' || s[n+1] != '\n':
-		return "", "", "", bad("control character in header field value")
+	case p[n] == '\n':
+		return "", "", nil, bad("line feed without carriage return")
+	case p[n] != '\r' || p[n+1] != '\n':
+		return "", "", nil, bad("control character in header field value")
 	}
-	return name, trimOWS(s[:n]), s[n+2:], nil
+	return name, trimOWS(asString(p[:n])), p[n+2:], nil
 }
 
 // note records the fields that decide framing, routing and persistence. It reports whether the field is to be kept
 // out of the Request's Header, as net/http does with Host and Transfer-Encoding.
 func (h *head) note(name, value string) bool {
-	switch len(name) {
-	case len("host"):
-		if equalFold(name, "host") {
-			h.hosts++
-			h.host = value
-			return true
-		}
-	case len("expect"):
-		if equalFold(name, "expect") {
-			h.expects++
-			h.expectation = value
-		}
-	case len("connection"):
-		if equalFold(name, "connection") {
-			h.noteConnection(value)
-		}
-	case len("content-length"):
-		if equalFold(name, "content-length") {
-			h.lengths++
-			h.contentLength = value
-		}
-	case len("transfer-encoding"):
-		if equalFold(name, "transfer-encoding") {
-			h.codings++
-			h.coding = value
-			return true
-		}
+	switch name {
+	case "Host":
+		h.hosts++
+		h.host = value
+		return true
+	case "Transfer-Encoding":
+		h.codings++
+		h.coding = value
+		return true
+	case "Connection":
+		h.noteConnection(value)
+	case "Content-Length":
+		h.lengths++
+		h.contentLength = value
+	case "Expect":
+		h.expects++
+		h.expectation = value
 	}
 	return false
 }
@@ -211,18 +225,4 @@ func (h *head) noteConnection(list string) {
 			h.keepAlive = true
 		}
 	}
-}
-
-// canonical returns the canonical form of a field name that is known to be a token, without allocating when it has
-// that form already, as most have.
-func canonical(name string) string {
-	upper := true
-	for i := range len(name) {
-		c := name[i]
-		if upper && 'a' <= c && c <= 'z' || !upper && 'A' <= c && c <= 'Z' {
-			return textproto.CanonicalMIMEHeaderKey(name)
-		}
-		upper = c == '-'
-	}
-	return name
 }

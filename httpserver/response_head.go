@@ -43,11 +43,11 @@ func (w *response) settleUsual() bool {
 	}
 	w.stage = w.c.srv.appendStart(w.stage, w.status)
 	if len(length) > 0 {
-		w.noteField("Content-Length", length)
+		w.noteLength(length[0])
 	}
 	if len(ctype) > 0 {
 		w.fields.contentType = true
-		w.stage = appendField(w.stage, "Content-Type", ctype[0])
+		w.stage = appendValue(append(w.stage, "Content-Type: "...), ctype[0])
 	}
 	return true
 }
@@ -96,10 +96,8 @@ func (w *response) noteTrailer(lists []string) {
 func (w *response) noteField(key string, values []string) bool {
 	switch key {
 	case "Content-Length":
-		if n, ok := parseLength(trimOWS(strings.Join(values, ","))); ok {
-			w.length = n
-		} else if len(values) > 0 {
-			w.c.srv.logf("httpserver: handler set a malformed Content-Length %q", values)
+		if len(values) > 0 {
+			w.noteLength(strings.Join(values, ","))
 		}
 		return true
 	case "Transfer-Encoding", "Keep-Alive", "Trailer":
@@ -123,6 +121,15 @@ func (w *response) noteField(key string, values []string) bool {
 	return false
 }
 
+// noteLength takes the length of the content from the handler, if it is one.
+func (w *response) noteLength(value string) {
+	if n, ok := parseLength(trimOWS(value)); ok {
+		w.length = n
+	} else {
+		w.c.srv.logf("httpserver: handler set a malformed Content-Length %q", value)
+	}
+}
+
 // appendField writes a field line. A name that is not a token is left out; control characters in a value become blanks
 // (RFC 9112, 11.1).
 func appendField(b []byte, key, value string) []byte {
@@ -130,9 +137,13 @@ func appendField(b []byte, key, value string) []byte {
 		return b
 	}
 	b = append(b, key...)
-	b = append(b, ": "...)
+	return appendValue(append(b, ": "...), value)
+}
+
+// appendValue writes the rest of a field line.
+func appendValue(b []byte, value string) []byte {
 	value = trimOWS(value)
-	if span(value, charValue) == len(value) {
+	if spanValue(value) == len(value) {
 		b = append(b, value...)
 	} else {
 		for i := range len(value) {

@@ -41,20 +41,13 @@ func (g *stallGuard) watch(nc net.Conn) {
 }
 
 func (g *stallGuard) begin(direction int) {
-	if g.srv.stalls.wait <= 0 {
-		return
-	}
 	g.waits[direction].Add(1)
-	if !g.timed.Load() && g.timed.CompareAndSwap(false, true) {
+	if g.srv.stalls.wait > 0 && !g.timed.Load() && g.timed.CompareAndSwap(false, true) {
 		g.look()
 	}
 }
 
-func (g *stallGuard) end(direction int) {
-	if g.srv.stalls.wait > 0 {
-		g.waits[direction].Add(1)
-	}
-}
+func (g *stallGuard) end(direction int) { g.waits[direction].Add(1) }
 
 // look notes the waits that last now, and comes again. The caller has set timed, or it stands since the look before.
 func (g *stallGuard) look() {
@@ -94,6 +87,9 @@ func (g *stallGuard) kill() bool {
 func (g *stallGuard) waiting() bool {
 	return (g.waits[reading].Load()|g.waits[writing].Load())%2 != 0
 }
+
+// writing reports whether a wait for room to send lasts.
+func (g *stallGuard) writing() bool { return g.waits[writing].Load()%2 != 0 }
 
 // past is a deadline that ends a wait at once.
 var past = time.Unix(1, 0)

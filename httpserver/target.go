@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// parseTarget reads the request target (RFC 9112, 3.2) into u. For the absolute form it returns the authority, which
+// parseTarget reads the request target (RFC 9112, 3.2) into u; plain tells that it holds only what a path may hold. For the absolute form it returns the authority, which
 // then stands for the Host field.
-func parseTarget(method, target string, u *url.URL) (authority string, err *protocolError) {
+func parseTarget(method, target string, plain bool, u *url.URL) (authority string, err *protocolError) {
 	switch {
 	case method == http.MethodConnect:
 		return "", refuse(http.StatusNotImplemented, "CONNECT is for proxies")
@@ -19,6 +19,9 @@ func parseTarget(method, target string, u *url.URL) (authority string, err *prot
 			return "", bad("asterisk target without OPTIONS") // RFC 9112, 3.2.4
 		}
 		u.Path = "*"
+		return "", nil
+	case plain && target[0] == '/':
+		u.Path = target
 		return "", nil
 	case target[0] == '/':
 		return "", parseOrigin(target, u)

@@ -1,9 +1,6 @@
 package httpserver
 
-import (
-	"net/netip"
-	"unsafe"
-)
+import "net/netip"
 
 // A turn is what a connection needs while it is served and not between: it has one from the first thing that is
 // received until nothing is left to do. Turns are pooled, and with them what they hold for requests.
@@ -72,7 +69,7 @@ func (c *conn) remoteAddr() string {
 	if p, ok := c.nc.(addrPorter); ok && c.srv.ReuseRequests {
 		a := p.RemoteAddrPort()
 		t.text = netip.AddrPortFrom(a.Addr().Unmap(), a.Port()).AppendTo(t.text[:0])
-		t.remote = unsafe.String(unsafe.SliceData(t.text), len(t.text))
+		t.remote = asString(t.text)
 		return t.remote
 	}
 	if a := c.nc.RemoteAddr(); a != nil {

@@ -93,3 +93,25 @@ func TestTurnGoesRound(t *testing.T) {
 		}
 	})
 }
+
+// TestFlushTimerWaitsForNobody: a client that takes nothing holds up no other connection's flush.
+func TestFlushTimerWaitsForNobody(t *testing.T) { // req: 9112-9.3.2
+	h := func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/large":
+			w.Write(make([]byte, 2*outputSize))
+		case "/slow":
+			time.Sleep(time.Second)
+		}
+	}
+	inWorld(t, h, nil, func(w *world) {
+		w.l.tune = func(server *pipeEnd) { server.peer.limit = outputSize }
+		blocked, _ := w.l.dial()
+		io.WriteString(blocked, get("/")+get("/large")) // the first arms the timer
+		c, _ := w.l.dial()
+		io.WriteString(c, get("/")+get("/slow"))
+		time.Sleep(2 * flushDelay)
+		w.answers(arrived(c), "GET")
+		blocked.Close()
+	})
+}
