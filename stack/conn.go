@@ -47,8 +47,8 @@ type Conn struct {
 	pins     int   // who use the TCB's memory without mu
 	err      error // why the connection ended, when the shell knows better than the TCB
 
-	serve      serveState
-	took       bool // the callback has consumed something
+	serve  serveState
+	took   bool   // the callback has consumed something
 	reader Reader // nil: none
 
 	rare *rare // nil: nothing of it is needed
