@@ -125,13 +125,17 @@ func (c *Conn) flush(sc *scratch) {
 			sc.out.Limit = maxSuper(c.key.remote.Is4())
 			burst = flushCap
 		}
+		now := c.clock()
 		for range burst {
-			if !c.t.Output(c.clock(), &sc.out) {
+			if !c.t.Output(now, &sc.out) {
 				c.settle(sc)
 				c.arm(c.t.Deadline())
 				return
 			}
 			c.ipid = c.q.send(sc, &c.key, c.label, c.ipid)
+			if !sc.out.Flags.Has(tcpseg.PSH) { // else that was the last one, most likely
+				now = c.clock()
+			}
 		}
 		c.unlock()
 		if c.want.Load() > 0 {

@@ -107,11 +107,13 @@ func (c *Conn) Discard(n int) error {
 	case n < 0 || n > c.t.Readable():
 		return c.opError("read", syscall.EINVAL)
 	}
-	c.t.Discard(c.clock(), n)
 	c.took = c.took || n > 0
-	if c.serve != serveRunning && c.serve != serveAgain {
-		c.flushSelf() // a callback's turn ends with a flush
+	if c.serve == serveRunning || c.serve == serveAgain {
+		c.t.Discard(c.last, n) // a callback's turn has just begun, and ends with a flush
+		return nil
 	}
+	c.t.Discard(c.clock(), n)
+	c.flushSelf()
 	return nil
 }
 
@@ -155,12 +157,12 @@ func (c *Conn) WriteGather(head, shared []byte) (int, error) {
 func (c *Conn) put(head, shared []byte, n int) int {
 	m := 0
 	if n < len(head) {
-		if m = c.t.Write(c.clock(), head[n:]); n+m < len(head) {
+		if m = c.t.Write(c.last, head[n:]); n+m < len(head) {
 			return m
 		}
 	}
 	if n += m; n < len(head)+len(shared) {
-		m += c.t.WriteShared(c.clock(), shared[n-len(head):])
+		m += c.t.WriteShared(c.last, shared[n-len(head):])
 	}
 	return m
 }
