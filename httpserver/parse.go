@@ -21,6 +21,7 @@ type head struct {
 	header                http.Header
 	few                   [4]string // the values in header, if they are few
 	values                []string  // or else
+	spilled               bool      // values are in use
 	plain                 bool      // target holds only what a path may hold as it stands
 
 	hosts, lengths, codings, expects         int // how many fields of that name came
@@ -93,7 +94,7 @@ func (h *head) parseHead(p []byte) *protocolError {
 				h.header = make(http.Header, min(countFields(p), 32))
 			}
 			if len(values) == 0 {
-				values = h.room(countFields(p))
+				values = h.room(p)
 			}
 			values = h.add(name, value, values)
 		}
@@ -108,11 +109,12 @@ func (h *head) parseHead(p []byte) *protocolError {
 // countFields returns how many fields stand in p, which ends with an empty line.
 func countFields(p []byte) int { return bytes.Count(p, crlf) - 1 }
 
-// room returns memory for the n values that are left.
-func (h *head) room(n int) []string {
-	if len(h.values) < n {
-		h.values = make([]string, n)
+// room returns memory for more values: that of an earlier request, or enough for all fields that are left in p.
+func (h *head) room(p []byte) []string {
+	if h.spilled || len(h.values) == 0 {
+		h.values = make([]string, countFields(p))
 	}
+	h.spilled = true
 	return h.values
 }
 
