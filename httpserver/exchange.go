@@ -73,11 +73,13 @@ func (x *exchange) parse(p []byte) *protocolError {
 	if err := x.head.parseHead(x.text); err != nil {
 		return err
 	}
-	f, err := x.head.check()
+	t := x.c.turn
+	f, err := x.head.check(asString(t.host))
 	if err != nil {
 		return err
 	}
 	x.framing = f
+	t.remember(x.host)
 	authority, err := parseTarget(x.method, x.target, x.plain, &x.url)
 	if err != nil {
 		return err

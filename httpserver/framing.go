@@ -14,15 +14,15 @@ type framing struct {
 }
 
 // check applies the rules that span several fields: Host, framing, expectation, persistence. Whatever could be read in
-// two ways is refused (RFC 9112, 3.2, 6.1, 6.3; RFC 9110, 8.6, 10.1.1).
-func (h *head) check() (framing, *protocolError) {
+// two ways is refused (RFC 9112, 3.2, 6.1, 6.3; RFC 9110, 8.6, 10.1.1). known is a Host that was found good before.
+func (h *head) check(known string) (framing, *protocolError) {
 	f := framing{lastOnly: h.close || h.minor == 0 && !h.keepAlive}
 	switch {
 	case h.hosts > 1:
 		return f, bad("more than one Host")
 	case h.hosts == 0 && h.minor > 0:
 		return f, bad("no Host")
-	case h.host != "" && !validHost(h.host):
+	case h.host != "" && h.host != known && !validHost(h.host):
 		return f, bad("malformed Host")
 	case h.codings > 0 && h.lengths > 0:
 		return f, bad("Content-Length beside Transfer-Encoding")

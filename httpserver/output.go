@@ -89,6 +89,10 @@ func (o *output) begin(w *response, fields, framing, staged, p []byte) (int, err
 	defer o.mu.Unlock()
 	w.begun = true
 	w.start = o.sent + int64(len(o.buf))
+	if b := o.buf; b != nil && len(b)+len(fields)+len(framing)+len(staged)+len(p) < outputSize { // as most times in a burst
+		o.buf = append(append(append(append(b, fields...), framing...), staged...), p...)
+		return len(p), nil
+	}
 	o.writeLocked(fields)
 	o.writeLocked(framing)
 	o.writeLocked(staged)

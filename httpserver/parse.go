@@ -19,8 +19,10 @@ type head struct {
 	method, target, proto string
 	minor                 int // of HTTP/1.x
 	header                http.Header
+	seen                  uint64    // one bit for all names in header that are like one another
 	few                   [4]string // the values in header, if they are few
 	values                []string  // or else
+	spilled               bool      // values are in use
 	plain                 bool      // target holds only what a path may hold as it stands
 
 	hosts, lengths, codings, expects         int // how many fields of that name came
@@ -32,14 +34,17 @@ type head struct {
 // headEnd returns the length of the head at the start of p, with its final empty line, or 0 if it is not complete.
 // from is how much of p was searched before.
 func headEnd(p []byte, from int) int {
-	from = max(0, from-3)
-	if i := bytes.Index(p[from:], crlfcrlf); i >= 0 {
-		return from + i + 4
+	for i := max(0, from-len("\n\r\n")); ; {
+		n := bytes.IndexByte(p[i:], '\n')
+		if n < 0 {
+			return 0
+		}
+		i += n + 1
+		if i >= 2 && p[i-2] == '\r' && i+2 <= len(p) && p[i] == '\r' && p[i+1] == '\n' {
+			return i + 2
+		}
 	}
-	return 0
 }
-
-var crlfcrlf = []byte("\r\n\r\n")
 
 // checkPartial refuses a head that is not complete and will never be good: the sender need not be waited for. from is
 // how much of p was checked before. The limit is on the whole head, in bytes.
@@ -93,7 +98,7 @@ func (h *head) parseHead(p []byte) *protocolError {
 				h.header = make(http.Header, min(countFields(p), 32))
 			}
 			if len(values) == 0 {
-				values = h.room(countFields(p))
+				values = h.room(p)
 			}
 			values = h.add(name, value, values)
 		}
@@ -108,20 +113,26 @@ func (h *head) parseHead(p []byte) *protocolError {
 // countFields returns how many fields stand in p, which ends with an empty line.
 func countFields(p []byte) int { return bytes.Count(p, crlf) - 1 }
 
-// room returns memory for the n values that are left.
-func (h *head) room(n int) []string {
-	if len(h.values) < n {
-		h.values = make([]string, n)
+// room returns memory for more values: that of an earlier request, or enough for all fields that are left in p.
+func (h *head) room(p []byte) []string {
+	if h.spilled || len(h.values) == 0 {
+		h.values = make([]string, countFields(p))
 	}
+	h.spilled = true
 	return h.values
 }
 
-// add puts a field into the header, its value in the first of values, and returns the rest of them.
+// add puts a field into the header, its value in the first of values, and returns the rest of them. It asks the map only
+// for names like one that has come: to ask costs as much as to store.
 func (h *head) add(key, value string, values []string) []string {
-	if old, ok := h.header[key]; ok {
-		h.header[key] = append(old, value)
-		return values
+	like := uint64(1) << ((len(key) + 3*int(key[0]) + 5*int(key[len(key)-1])) % 64)
+	if h.seen&like != 0 {
+		if old, ok := h.header[key]; ok {
+			h.header[key] = append(old, value)
+			return values
+		}
 	}
+	h.seen |= like
 	values[0] = value
 	h.header[key] = values[:1:1]
 	return values[1:]

@@ -2,9 +2,12 @@ package httpserver
 
 import (
 	"bufio"
+	"bytes"
 	"io"
 	"net/http"
 	"net/url"
+	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -328,5 +331,51 @@ func compareRequests(t *testing.T, raw string, x *exchange, want *http.Request) 
 	}
 	if string(body) != string(wantBody) {
 		t.Fatalf("%q: body %q, net/http: %q", raw, body, wantBody)
+	}
+}
+
+// TestHeadEnd: the end of a head is found wherever the search for it was broken off.
+func TestHeadEnd(t *testing.T) {
+	const letters = "a\r\n"
+	for n := range 6561 { // all strings of 8 letters
+		var p []byte
+		for m := n; len(p) < 8; m /= 3 {
+			p = append(p, letters[m%3])
+		}
+		want := bytes.Index(p, []byte("\r\n\r\n")) + 4
+		if want < 4 {
+			want = 0
+		}
+		for from := range len(p) {
+			if want > 0 && from >= want {
+				break
+			}
+			if got := headEnd(p, from); got != want {
+				t.Fatalf("%q from %d: %d, want %d", p, from, got, want)
+			}
+		}
+	}
+}
+
+// TestRepeatedFields: the values of a field stand together in the order they came, whatever comes between.
+func TestRepeatedFields(t *testing.T) {
+	raw := "GET / HTTP/1.1\r\nHost: a\r\n"
+	want := http.Header{}
+	for i := range 90 {
+		for _, name := range []string{"Accept", "x-" + string(rune('a'+i%26)), "cookie"} {
+			if i%7 > 0 && name == "Accept" {
+				continue
+			}
+			key, value := http.CanonicalHeaderKey(name), strconv.Itoa(i)
+			raw += name + ":" + value + "\r\n"
+			want[key] = append(want[key], value)
+		}
+	}
+	x := &exchange{c: &conn{srv: new(Server), turn: new(turn)}}
+	if err := x.parse([]byte(raw + "\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(x.header, want) {
+		t.Errorf("got %v, want %v", x.header, want)
 	}
 }

@@ -34,11 +34,22 @@ func (w *response) settle() {
 	}
 }
 
-// settleUsual is settleFields for answers with no other fields than Content-Type and Content-Length, one value each: to
-// look for these two costs less than to walk a map, and there is nothing to sort. It reports whether that is all.
+// usual returns the handler's Content-Type and Content-Length, and reports whether it has set no other fields, and these
+// to one value each: to look for these two costs less than to walk a map.
+func (w *response) usual() (ctype, length []string, only bool) {
+	if len(w.hdr) > 0 {
+		ctype = w.hdr["Content-Type"]
+	}
+	if len(w.hdr) > len(ctype) {
+		length = w.hdr["Content-Length"]
+	}
+	return ctype, length, len(ctype) <= 1 && len(length) <= 1 && len(ctype)+len(length) == len(w.hdr)
+}
+
+// settleUsual is settleFields for usual fields only, and reports whether they are.
 func (w *response) settleUsual() bool {
-	ctype, length := w.hdr["Content-Type"], w.hdr["Content-Length"]
-	if len(ctype) > 1 || len(length) > 1 || len(ctype)+len(length) != len(w.hdr) {
+	ctype, length, only := w.usual()
+	if !only {
 		return false
 	}
 	w.stage = w.c.srv.appendStart(w.stage, w.status)
@@ -203,6 +214,9 @@ func (w *response) frame(staged int, final bool) {
 func (w *response) hasTrailers() bool {
 	if len(w.fields.trailer) > 0 {
 		return true
+	}
+	if _, _, only := w.usual(); only {
+		return false
 	}
 	for key := range w.hdr {
 		if strings.HasPrefix(key, http.TrailerPrefix) {

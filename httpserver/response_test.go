@@ -486,3 +486,50 @@ func TestAccessLog(t *testing.T) {
 		}
 	})
 }
+
+// TestStage: answers that are made in the same stage leave nothing of themselves there.
+func TestStage(t *testing.T) {
+	long := strings.Repeat("x", stageRoom)
+	h := func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Content-Type"] = []string{r.URL.RawQuery}
+		switch r.URL.Path {
+		case "/without":
+			delete(w.Header(), "Content-Type")
+		case "/more":
+			w.Header().Set("X", "y")
+		case "/404":
+			w.WriteHeader(404)
+		case "/chunked":
+			defer io.WriteString(w, strings.Repeat("z", stageSize))
+		}
+		io.WriteString(w, r.URL.RequestURI())
+	}
+	targets := []string{"/?a", "/?b", "/?b", "/?bc", "/?" + long, "/?a", "/without?a", "/?a", "/more?a", "/?a", "/404?a", "/?a", "/chunked?a",
+		"/?a", "/404?a", "/404?a", "/more?a", "/without?", "/?a"}
+	var raw string
+	var methods []string
+	for _, target := range targets {
+		raw, methods = raw+get(target), append(methods, "GET")
+	}
+	inWorld(t, h, nil, func(w *world) {
+		c, _ := w.l.dial()
+		for range 2 {
+			time.Sleep(1500 * time.Millisecond)
+			now := time.Now().UTC().Format(http.TimeFormat)
+			io.WriteString(c, raw)
+			for i, a := range w.answers(arrived(c), methods...) {
+				path, ctype, _ := strings.Cut(targets[i], "?")
+				if path == "/without" {
+					ctype = "text/plain; charset=utf-8"
+				}
+				status := map[string]int{"/404": 404}[path]
+				if a.StatusCode != max(status, 200) || a.Header.Get("Content-Type") != ctype || a.Header.Get("Date") != now {
+					w.t.Errorf("%.20s: %d %.40q", targets[i], a.StatusCode, a.Header)
+				}
+				if x := a.Header.Get("X"); x != "" != (path == "/more") || !strings.HasPrefix(a.body, targets[i]) {
+					w.t.Errorf("%.20s: X %q, %.40q", targets[i], x, a.body)
+				}
+			}
+		}
+	})
+}

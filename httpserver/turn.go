@@ -9,6 +9,7 @@ type turn struct {
 	eaten     int       // what was parsed in front of view and is not discarded yet
 	burst     int       // requests since there was nothing to read
 	spare     *exchange // with ReuseRequests, for the next request
+	host      []byte    // the last Host that was good: the next is most often the same
 	stage     []byte    // of the answer that is being made
 	out       output
 	stall     stallGuard
@@ -50,6 +51,15 @@ func (c *conn) endTurn() {
 	t.view, t.eaten, t.burst, t.remote, t.reason = nil, 0, 0, "", ""
 	c.srv.turns.Put(t)
 }
+
+// remember keeps a good Host, unless it is too long to be worth it.
+func (t *turn) remember(host string) {
+	if len(host) <= maxHostKept && host != string(t.host) {
+		t.host = append(t.host[:0], host...)
+	}
+}
+
+const maxHostKept = 64
 
 // An addrPorter tells its client's address without an allocation.
 type addrPorter interface {

@@ -20,16 +20,14 @@ const (
 )
 
 var (
-	helloBody   = []byte("Hello, World!")
-	helloLength = []string{strconv.Itoa(len(helloBody))}
-	plainText   = []string{"text/plain"}
+	helloBody = []byte("Hello, World!")
+	plainText = []string{"text/plain"}
 )
 
-// hello never changes: caches may keep it, and it needs no field that forbids them.
+// hello never changes: caches may keep it, and it needs no field that forbids them. The server
+// counts its bytes.
 func hello(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h["Content-Type"] = plainText
-	h["Content-Length"] = helloLength
+	w.Header()["Content-Type"] = plainText
 	writeShared(w, helloBody)
 }
 
