@@ -543,3 +543,48 @@ func TestIdleIsFree(t *testing.T) {
 		_ = all
 	})
 }
+
+// countingReader echoes, and counts what the stack calls.
+type countingReader struct {
+	c                 *Conn
+	touched, readable atomic.Int32
+}
+
+func (r *countingReader) Touch() uint64 { return uint64(r.touched.Add(1)) }
+
+func (r *countingReader) Readable() {
+	r.readable.Add(1)
+	echoBack(r.c)
+}
+
+// A Reader is touched before it is called, and neither once it is taken away.
+func TestSetReader(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *hosts) {
+		l, err := h.b.Listen("tcp", addrB4+":0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := new(countingReader)
+		l.OnAccept(func(nc net.Conn) {
+			r.c = nc.(*Conn)
+			r.c.SetReader(r)
+		})
+		c := dialOrFail(t, h.a, l.Addr().String())
+		for n := int32(1); n <= 10; n++ {
+			roundTrip(t, c, "x")
+			synctest.Wait()
+			if touched, readable := r.touched.Load(), r.readable.Load(); readable != n || touched < n-1 { // the first one may have come before the reader
+				t.Fatalf("touched %d times and called %d times after %d requests", touched, readable, n)
+			}
+		}
+		r.c.SetReader(nil)
+		before := r.touched.Load()
+		c.Write([]byte("x"))
+		synctest.Wait()
+		if r.readable.Load() != 10 || r.touched.Load() != before {
+			t.Errorf("touched %d times and called %d times by the end", r.touched.Load()-before, r.readable.Load())
+		}
+		r.c.Close()
+		c.Abort()
+	})
+}
