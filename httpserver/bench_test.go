@@ -57,7 +57,11 @@ func benchmarkTurn(b *testing.B, tune func(*Server), in []byte, requests int) {
 type numbered struct {
 	scripted
 	port uint16
+	r    interface{ OnReadable() }
 }
+
+func (c *numbered) NotifyReadable(r interface{ OnReadable() }) { c.r = r }
+func (c *numbered) turn(in []byte)                             { c.in = in; c.r.OnReadable() }
 
 func (c *numbered) RemoteAddrPort() netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 90, 0, 1}), c.port)
@@ -103,4 +107,25 @@ func BenchmarkIdle(b *testing.B) {
 	}
 	b.ReportMetric(held, "bytes/conn")
 	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkCold is one request on each of so many connections in turn that none is left in the cache.
+func BenchmarkCold(b *testing.B) {
+	s := &Server{Handler: http.HandlerFunc(hello), ReuseRequests: true}
+	s.once.Do(s.init)
+	defer s.Close()
+	conns := make([]numbered, 200_000)
+	for i := range conns {
+		conns[i].port = uint16(i)
+		s.serveConn(b.Context(), &conns[i])
+		conns[i].turn(wrkGet)
+	}
+	const stride = 77_773 // has no factor in common with their number
+	n := 0
+	for b.Loop() {
+		conns[n*stride%len(conns)].turn(wrkGet)
+		n++
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/request")
+	b.ReportAllocs()
 }

@@ -32,7 +32,7 @@ const (
 // the callback, the connection's own goroutine, or one that a time-out started. Everything but what mu guards belongs
 // to the owner.
 //
-// It is all that an idle connection costs, and kept small: three cache lines, the first of which wakes it. What is
+// It is all that an idle connection costs, and kept small: three cache lines, of which a request needs two. What is
 // needed only while something is served stands in its turn.
 type conn struct {
 	srv  *Server
@@ -51,11 +51,11 @@ type conn struct {
 	active    bool // last state told was StateActive
 	tracked   bool // in Server.conns; as prev and next
 
-	id       uint64
 	requests int
-	residue  *residue        // nil: nothing is left from the turn before
+	residue  *residue // nil: nothing is left from the turn before
+	remote   string   // the client's address, unless remoteAddr makes it anew in each turn
+	id       uint64
 	ctx      context.Context // the listener's, or what ConnContext made of it
-	remote   string          // the client's address, unless remoteAddr makes it anew in each turn
 
 	node       timeoutNode[conn]
 	prev, next *conn // in Server.conns; the server's lock guards them
@@ -99,7 +99,11 @@ func (s *Server) serveConn(ctx context.Context, nc net.Conn) {
 	for !c.release() { // the server was stopped meanwhile
 		c.work()
 	}
-	ev.OnReadable(c.onReadable)
+	if n, ok := nc.(readableNotifier); ok {
+		n.NotifyReadable(c)
+		return
+	}
+	ev.OnReadable(c.OnReadable)
 }
 
 // buffer returns the buffer of a connection with a goroutine of its own; for others nil.
@@ -114,8 +118,8 @@ func (c *conn) events() eventConn {
 	return ev
 }
 
-// onReadable is called by a worker of the stack when there is news.
-func (c *conn) onReadable() {
+// OnReadable is called by a worker of the stack when there is news.
+func (c *conn) OnReadable() {
 	if c.acquire(true) {
 		c.own()
 	}
@@ -259,7 +263,7 @@ func (c *conn) wakeLocked(why int) {
 	case c.buffer() != nil:
 		c.nc.SetReadDeadline(past)
 	default:
-		go c.onReadable()
+		go c.OnReadable()
 	}
 }
 

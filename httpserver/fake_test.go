@@ -311,6 +311,9 @@ func (e *pipeEnd) end() {
 	}
 }
 
+// NotifyReadable is as OnReadable.
+func (e *pipeEnd) NotifyReadable(r interface{ OnReadable() }) { e.OnReadable(r.OnReadable) }
+
 func (e *pipeEnd) LocalAddr() net.Addr  { return &net.TCPAddr{IP: net.IPv4(10, 90, 0, 2), Port: 80} }
 func (e *pipeEnd) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(e.RemoteAddrPort()) }
 func (e *pipeEnd) RemoteAddrPort() netip.AddrPort {

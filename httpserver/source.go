@@ -20,6 +20,13 @@ type eventConn interface {
 	Done() <-chan struct{}
 }
 
+// A readableNotifier is an eventConn that calls a method instead of a function: a connection at rest has no closure then,
+// which would have to be fetched from memory first when it wakes.
+type readableNotifier interface {
+	// NotifyReadable is OnReadable(r.OnReadable). OnReadable(nil) ends its calls, too.
+	NotifyReadable(r interface{ OnReadable() })
+}
+
 // An acceptNotifier is a listener that hands over connections on its own workers.
 type acceptNotifier interface {
 	OnAccept(func(net.Conn))
