@@ -104,3 +104,24 @@ func BenchmarkIdle(b *testing.B) {
 	b.ReportMetric(held, "bytes/conn")
 	b.ReportMetric(0, "ns/op")
 }
+
+// BenchmarkCold is one request on each of so many connections in turn that none is left in the cache.
+func BenchmarkCold(b *testing.B) {
+	s := &Server{Handler: http.HandlerFunc(hello), ReuseRequests: true}
+	s.once.Do(s.init)
+	defer s.Close()
+	conns := make([]numbered, 200_000)
+	for i := range conns {
+		conns[i].port = uint16(i)
+		s.serveConn(b.Context(), &conns[i])
+		conns[i].turn(wrkGet)
+	}
+	const stride = 77_773 // has no factor in common with their number
+	n := 0
+	for b.Loop() {
+		conns[n*stride%len(conns)].turn(wrkGet)
+		n++
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/request")
+	b.ReportAllocs()
+}

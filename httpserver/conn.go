@@ -32,7 +32,7 @@ const (
 // the callback, the connection's own goroutine, or one that a time-out started. Everything but what mu guards belongs
 // to the owner.
 //
-// It is all that an idle connection costs, and kept small: three cache lines, the first of which wakes it. What is
+// It is all that an idle connection costs, and kept small: three cache lines, of which a request needs two. What is
 // needed only while something is served stands in its turn.
 type conn struct {
 	srv  *Server
@@ -51,11 +51,11 @@ type conn struct {
 	active    bool // last state told was StateActive
 	tracked   bool // in Server.conns; as prev and next
 
-	id       uint64
 	requests int
-	residue  *residue        // nil: nothing is left from the turn before
+	residue  *residue // nil: nothing is left from the turn before
+	remote   string   // the client's address, unless remoteAddr makes it anew in each turn
+	id       uint64
 	ctx      context.Context // the listener's, or what ConnContext made of it
-	remote   string          // the client's address, unless remoteAddr makes it anew in each turn
 
 	node       timeoutNode[conn]
 	prev, next *conn // in Server.conns; the server's lock guards them

@@ -12,7 +12,8 @@ type stamp struct {
 }
 
 // now returns this second's stamp. To keep to the second it does not look at the clock, which would cost every answer a
-// tenth of its time: a timer takes the stamp away, and who needs the next one makes it.
+// tenth of its time: a timer takes the stamp away, and who needs the next one makes it. A wall clock that is set anew is
+// followed within a second.
 func (s *Server) now() *stamp {
 	if p := s.stamp.Load(); p != nil {
 		return p

@@ -9,7 +9,8 @@
 //
 // A connection that tells when it is readable (methods SetReader, Peek, Discard and Done, found by type assertion) is
 // served by its own workers: requests are parsed in place, answers of one burst leave in one Write, and between requests
-// it owns no goroutine, no buffer and no timer. Any other net.Conn gets a goroutine. The protocol engine is the same.
+// it owns no goroutine, no buffer and no timer, and costs the server 200 bytes. RemoteAddrPort, if it has that too, tells
+// the client's address without an allocation. Any other net.Conn gets a goroutine. The protocol engine is the same.
 //
 // # What is reused
 //

@@ -142,3 +142,10 @@ func TestConnSize(t *testing.T) {
 		t.Errorf("a connection is %d bytes", n)
 	}
 }
+
+// TestExchangeSize: a fresh request's exchange fits its size class, with the 8 bytes that the allocator adds.
+func TestExchangeSize(t *testing.T) {
+	if n := unsafe.Sizeof(exchange{}); n > 1024-8 {
+		t.Errorf("an exchange is %d bytes", n)
+	}
+}

@@ -152,7 +152,7 @@ func (c *conn) serve(p []byte) {
 	if x.body != nil {
 		c.settle()
 	}
-	if c.turn.burst > 1 {
+	if c.turn.burst > 1 { // else no answer waits
 		c.holdOrFlush(x)
 	}
 	if !c.active {

@@ -22,12 +22,12 @@ type head struct {
 	seen                  uint64    // one bit for all names in header that are like one another
 	few                   [4]string // the values in header, if they are few
 	values                []string  // or else
-	spilled               bool      // values are in use
-	plain                 bool      // target holds only what a path may hold as it stands
 
-	hosts, lengths, codings, expects         int // how many fields of that name came
 	host, contentLength, coding, expectation string
+	hosts, lengths, codings, expects         uint8 // how many fields of that name came: maxFields at most
 
+	spilled          bool // values are in use
+	plain            bool // target holds only what a path may hold as it stands
 	close, keepAlive bool // tokens of Connection
 }
 

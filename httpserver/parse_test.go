@@ -379,3 +379,20 @@ func TestRepeatedFields(t *testing.T) {
 		t.Errorf("got %v, want %v", x.header, want)
 	}
 }
+
+// TestSpanValue: a byte that no value may hold is found wherever it stands, and no other.
+func TestSpanValue(t *testing.T) {
+	for c := range 256 {
+		for n := range 20 {
+			for at := range n {
+				b := bytes.Repeat([]byte{'~'}, n)
+				b[at] = byte(c)
+				b[(at+3)%n] = '\t'
+				b[(at+5)%n] = 0xff
+				if got, want := spanValue(string(b)), span(string(b), charValue); got != want {
+					t.Fatalf("%q: %d, want %d", b, got, want)
+				}
+			}
+		}
+	}
+}

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// parseTarget reads the request target (RFC 9112, 3.2) into u; plain tells that it holds only what a path may hold. For the absolute form it returns the authority, which
-// then stands for the Host field.
+// parseTarget reads the request target (RFC 9112, 3.2) into u; plain tells that it holds only what a path may hold. For
+// the absolute form it returns the authority, which then stands for the Host field.
 func parseTarget(method, target string, plain bool, u *url.URL) (authority string, err *protocolError) {
 	switch {
 	case method == http.MethodConnect:

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// TestIdleBytes: an idle connection costs the server three cache lines and the callback.
+// TestIdleBytes: an idle connection costs the server three cache lines and little else.
 func TestIdleBytes(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector's memory counts, too")
