@@ -171,5 +171,5 @@ func (o *output) discard() {
 	if o.err == nil {
 		o.fail(io.ErrClosedPipe)
 	}
-	o.flushLocked()
+	o.flushLocked(false)
 }

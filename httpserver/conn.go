@@ -150,6 +150,9 @@ func (c *conn) own() {
 		if c.release() {
 			break
 		}
+		if s, ok := c.nc.(soonWriter); ok { // what rest has written does not wait for another request
+			s.Flush()
+		}
 	}
 	ended = false
 }
@@ -310,7 +313,7 @@ func (c *conn) work() {
 // woken.
 func (c *conn) rest() {
 	c.turn.burst = 0
-	if c.turn.out.flush() != nil {
+	if c.turn.out.flushSoon() != nil {
 		c.close(ReasonWriteError)
 		return
 	}

@@ -108,14 +108,14 @@ func (o *output) interim(w *response, p []byte) {
 		return
 	}
 	o.writeLocked(p)
-	o.flushLocked()
+	o.flushLocked(false)
 }
 
 func (o *output) writeLocked(p []byte) (int, error) {
 	total := len(p)
 	for o.err == nil && len(p) > 0 {
 		if len(o.buf) == 0 && len(p) >= outputSize {
-			n, err := o.send(p)
+			n, err := o.send(p, false)
 			return total - len(p) + n, err
 		}
 		if o.buf == nil {
@@ -125,7 +125,7 @@ func (o *output) writeLocked(p []byte) (int, error) {
 		o.buf = append(o.buf, p[:n]...)
 		p = p[n:]
 		if len(o.buf) == outputSize {
-			o.flushLocked()
+			o.flushLocked(false)
 		}
 	}
 	return total - len(p), o.err
@@ -135,25 +135,36 @@ func (o *output) writeLocked(p []byte) (int, error) {
 func (o *output) flush() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.flushLocked()
+	return o.flushLocked(false)
 }
 
-func (o *output) flushLocked() error {
+// flushSoon is flush for who is about to return from the connection's callback.
+func (o *output) flushSoon() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.flushLocked(true)
+}
+
+func (o *output) flushLocked(soon bool) error {
 	if o.buf == nil {
 		return o.err
 	}
 	if o.err == nil && len(o.buf) > 0 {
-		o.send(o.buf)
+		o.send(o.buf, soon)
 	}
 	outputPool.Put((*[outputSize]byte)(o.buf[:outputSize]))
 	o.buf = nil
 	return o.err
 }
 
-// send writes p to the connection at once.
-func (o *output) send(p []byte) (int, error) {
+// send writes p to the connection, at once or, where it can do that, soon.
+func (o *output) send(p []byte, soon bool) (n int, err error) {
 	o.stall.begin(writing)
-	n, err := o.nc.Write(p)
+	if s, ok := o.nc.(soonWriter); ok && soon {
+		n, err = s.WriteSoon(p)
+	} else {
+		n, err = o.nc.Write(p)
+	}
 	o.stall.end(writing)
 	o.sent += int64(n)
 	if err == nil && n < len(p) {
@@ -182,7 +193,7 @@ func (o *output) writeShared(p []byte) (int, error) {
 	o.sent += int64(n)
 	o.fail(err)
 	o.buf = o.buf[:0]
-	o.flushLocked() // gives the buffer back
+	o.flushLocked(false) // gives the buffer back
 	return max(n-head, 0), err
 }
 
@@ -257,7 +268,7 @@ func (o *output) flushLate() {
 		o.skip()
 		return
 	}
-	o.flushLocked()
+	o.flushLocked(false)
 	o.mu.Unlock()
 }
 

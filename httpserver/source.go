@@ -20,6 +20,13 @@ type eventConn interface {
 	Done() <-chan struct{}
 }
 
+// A soonWriter is an eventConn that can wait with a write until the callback returns, and then sends it together with
+// those of other connections; until then only Flush sends it.
+type soonWriter interface {
+	WriteSoon(p []byte) (int, error)
+	Flush() error
+}
+
 // A reader is told of news. Touch is called when there soon will be some: it reads a word of each cache line that
 // Readable needs, so that those of an idle connection come from memory at the same time.
 type reader = interface {

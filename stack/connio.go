@@ -153,6 +153,38 @@ func (c *Conn) WriteGather(head, shared []byte) (int, error) {
 	}
 }
 
+// WriteSoon is Write for the end of a callback: what there is room for leaves when the callback returns, with
+// those of other connections whose callbacks return just then. Until Flush or that, nobody may count on it.
+// Outside of a callback it is Write.
+func (c *Conn) WriteSoon(p []byte) (int, error) {
+	if n := c.putSoon(p); n < len(p) {
+		m, err := c.Write(p[n:])
+		return n + m, err
+	}
+	return len(p), nil
+}
+
+// putSoon queues what of p will be flushed at the end of the running callback.
+func (c *Conn) putSoon(p []byte) int {
+	c.lock()
+	defer c.unlock()
+	if c.serve != serveRunning && c.serve != serveAgain || c.writing || c.writeEnded() != nil {
+		return 0
+	}
+	return c.t.Write(c.last, p)
+}
+
+// Flush sends what WriteSoon has taken.
+func (c *Conn) Flush() error {
+	c.lock()
+	defer c.unlock()
+	if c.closed {
+		return c.opError("write", net.ErrClosed)
+	}
+	c.flushSelf()
+	return nil
+}
+
 // put queues what comes after the first n octets of head and shared, as far as there is room.
 func (c *Conn) put(head, shared []byte, n int) int {
 	m := 0

@@ -65,6 +65,7 @@ const (
 // waits when there was nothing. It never runs foreign code.
 func (q *queue) read() {
 	f := link.NewFrame()
+	defer q.workers.waiting.Store(true)
 	for {
 		n, err := q.turn(f)
 		if err != nil {
@@ -74,11 +75,22 @@ func (q *queue) read() {
 		if n > 0 {
 			continue
 		}
-		if err := q.dev.Wait(); err != nil {
+		if err := q.wait(); err != nil {
 			q.ended(err)
 			return
 		}
 	}
+}
+
+// wait waits for packets. The workers know that they are on their own meanwhile.
+func (q *queue) wait() error {
+	q.workers.waiting.Store(true)
+	defer q.workers.waiting.Store(false)
+	q.workers.flush(q.sc, true) // what they left before they knew
+	if q.sc.readied {
+		q.yield()
+	}
+	return q.dev.Wait()
 }
 
 // turn is one turn: packets in, then what they made due, then those who wait for it.
@@ -103,6 +115,7 @@ func (q *queue) turn(f *link.Frame) (n int, err error) {
 	if q.sc.readied {
 		q.yield()
 	}
+	q.workers.flush(q.sc, true) // of a worker whose next callback blocks
 	return n, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ustack/stack/tcb"
@@ -103,11 +104,14 @@ func (c *Conn) runReadable(sc *scratch) {
 	r.Readable()
 }
 
-// ranReadable sends the ACKs that no answer carried and queues c again if there is news.
+// ranReadable sees to it that what the callback has left to be sent is: what WriteSoon took, ACKs that no answer
+// carried. It queues c again if there is news.
 func (c *Conn) ranReadable(sc *scratch) {
 	c.lock()
 	defer c.unlock()
-	c.flush(sc)
+	if !c.q.workers.flushLater(c) {
+		c.flush(sc)
+	}
 	again := c.serve == serveAgain || c.took && (c.t.Readable() > 0 || c.readErr() != nil)
 	if again && !c.closed && c.reader != nil {
 		c.serve = serveQueued
@@ -156,7 +160,16 @@ type workers struct {
 	waking int             // woken or started, without a job yet
 	orphan bool
 	closed bool
+
+	later    [maxLater]*Conn // to be flushed
+	numLater int
+	waiting  atomic.Bool // the reader looks after neither list: it waits for packets, or is about to
 }
+
+// maxLater is how many connections are flushed together. A write to the device leaves little of the program in the
+// processor's caches, and the next one finds the kernel there that the last one has left: so callbacks run
+// one after the other, and then writes.
+const maxLater = 16
 
 // push appends a job. The list's own reader wakes a worker at the end of its turn (rouse), for
 // others push does.
@@ -171,6 +184,38 @@ func (w *workers) push(sc *scratch, j job) {
 	w.orphan = true
 	if w.waking == 0 {
 		w.wake()
+	}
+}
+
+// flushLater takes a connection whose callback has returned; false: it must be flushed now. While the reader does not wait,
+// it flushes what is here at the end of its turn, should the worker not come to it because its next callback blocks.
+func (w *workers) flushLater(c *Conn) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.waiting.Load() || w.closed || w.numLater == maxLater {
+		return false
+	}
+	w.later[w.numLater] = c
+	w.numLater++
+	return true
+}
+
+// flush flushes those that were to be flushed later. Unless all is true it waits until there are enough, or no
+// callback is left to run before.
+func (w *workers) flush(sc *scratch, all bool) {
+	w.mu.Lock()
+	if w.numLater == 0 || !all && w.numLater < maxLater && w.list.len() > 0 {
+		w.mu.Unlock()
+		return
+	}
+	batch, n := w.later, w.numLater
+	clear(w.later[:n])
+	w.numLater = 0
+	w.mu.Unlock()
+	for _, c := range batch[:n] {
+		c.lock()
+		c.flush(sc)
+		c.unlock()
 	}
 }
 
@@ -218,6 +263,7 @@ func (w *workers) work() {
 	woken := true
 	var bell chan struct{}
 	for {
+		w.flush(sc, false)
 		j, ok := w.take(woken, &bell)
 		woken = false
 		if !ok {

@@ -588,3 +588,103 @@ func TestSetReader(t *testing.T) {
 		c.Abort()
 	})
 }
+
+// What WriteSoon takes leaves with the ACK when the callback returns, or with Flush; outside of a callback at once.
+func TestWriteSoon(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *hosts) {
+		var server *Conn
+		flush := false
+		c := dialOrFail(t, h.a, h.onData(t, func(c *Conn) {
+			server = c
+			if data, _ := drain(c); len(data) > 0 {
+				c.WriteSoon(data)
+				if flush {
+					c.Flush()
+				}
+				time.Sleep(time.Second)
+			}
+		}))
+		roundTrip(t, c, "x")
+		synctest.Wait()
+		for _, flush = range []bool{false, true} {
+			before, start := h.b.Stats().Links[0].TxPackets, time.Now()
+			roundTrip(t, c, "x")
+			if d := time.Since(start); d == 0 != flush {
+				t.Errorf("flush %v: answered after %v", flush, d)
+			}
+			time.Sleep(2 * time.Second)
+			// The delayed ACK goes without the answer that the callback holds up.
+			if n := h.b.Stats().Links[0].TxPackets - before; flush && n != 1 || n > 2 {
+				t.Errorf("flush %v: %d packets", flush, n)
+			}
+		}
+		start := time.Now()
+		if n, err := server.WriteSoon([]byte("y")); n != 1 || err != nil {
+			t.Errorf("WriteSoon: %d, %v", n, err)
+		}
+		if _, err := io.ReadFull(c, make([]byte, 1)); err != nil || time.Since(start) != 0 {
+			t.Errorf("outside of a callback it took %v, %v", time.Since(start), err)
+		}
+		large := make([]byte, 1<<20) // more than there is room for
+		go server.WriteSoon(large)
+		if _, err := io.ReadFull(c, large); err != nil {
+			t.Error(err)
+		}
+		c.Close()
+	})
+}
+
+// An answer does not wait for the callback of another connection, however long that blocks.
+func TestWriteSoonBesideSleepers(t *testing.T) {
+	for _, procs := range []int{1, 2, 4} {
+		for _, n := range []int{2, 3, 2 * maxLater} {
+			t.Run(fmt.Sprintf("%d procs, %d conns", procs, n), func(t *testing.T) {
+				defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+				inBubble(t, func(t *testing.T, h *hosts) { besideSleepers(t, h, n) })
+			})
+		}
+	}
+}
+
+// besideSleepers asks n connections at once, of which some sleep and the last always does.
+func besideSleepers(t *testing.T, h *hosts, n int) {
+	address := h.onData(t, func(c *Conn) {
+		data, err := drain(c)
+		if err != nil {
+			c.Close()
+			return
+		}
+		if bytes.Contains(data, []byte("s")) {
+			time.Sleep(time.Second)
+		}
+		c.WriteSoon(data)
+	})
+	var conns []*Conn
+	for range n {
+		conns = append(conns, dialOrFail(t, h.a, address))
+	}
+	for round := range 20 {
+		start := time.Now()
+		sleeps := func(i int) bool { return (i-n+1)%(round%4+2) == 0 }
+		for i, c := range conns {
+			if sleeps(i) {
+				c.Write([]byte("s"))
+			} else {
+				c.Write([]byte("r"))
+			}
+		}
+		for _, late := range []bool{false, true} {
+			for i, c := range conns {
+				if sleeps(i) != late {
+					continue
+				}
+				if _, err := io.ReadFull(c, make([]byte, 1)); err != nil || time.Since(start) != 0 && !late {
+					t.Fatalf("round %d: answered after %v, %v", round, time.Since(start), err)
+				}
+			}
+		}
+	}
+	for _, c := range conns {
+		c.Close()
+	}
+}
