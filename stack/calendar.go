@@ -6,24 +6,25 @@ import (
 	"ustack/stack/tcb"
 )
 
-// Time is cut into ticks of 2^24 ns, 16.8 ms, numbered from firstTick. A span is 256 ticks, 4.3 s.
+// Time is cut into ticks of 2^24 ns, 16.8 ms. A span is 256 ticks, 4.3 s.
 const (
 	tickBits   = 24
 	spanTicks  = 256
 	spansAhead = 64
+	firstTick  = 1 // that is not over from the beginning
 )
 
-// tickOf returns the tick that when lies in. What is more than two years ahead lies in the last one.
-func tickOf(when tcb.Time) uint32 { return uint32(min(when>>tickBits, 1<<32-1-firstTick)) + firstTick }
+// tickOf returns the tick that when lies in.
+func tickOf(when tcb.Time) uint64 { return uint64(when >> tickBits) }
 
 // tickStart returns when a tick begins.
-func tickStart(tick uint32) tcb.Time { return max(tcb.Time(tick-firstTick)<<tickBits, 1) }
+func tickStart(tick uint64) tcb.Time { return tcb.Time(tick) << tickBits }
 
 // calendar holds the numbers of timers in buckets, by the tick in which they are to be looked at. Each of
 // the next 254 ticks has a bucket of its own. What lies further ahead stands in the bucket of its span and
 // is to be looked at when that begins; what lies even further, in that of the last span ahead.
 type calendar struct {
-	next  uint32 // the first tick that has not begun
+	next  uint64 // the first tick that has not begun
 	ticks ring
 	spans ring
 	spare *page // for use again
@@ -33,12 +34,17 @@ type calendar struct {
 func (c *calendar) clear() { *c = calendar{next: c.next} }
 
 // begun reports whether a tick has begun: nothing is added to its bucket any more.
-func (c *calendar) begun(tick uint32) bool { return tick < c.next }
+func (c *calendar) begun(tick uint64) bool { return tick < c.next }
+
+// far reports whether a tick is too far ahead for a bucket of its own.
+func (c *calendar) far(tick uint64) bool {
+	return !c.begun(tick) && tick-c.next >= spanTicks-1 // the bucket before may not be empty yet
+}
 
 // add notes a number for a tick that has not begun. It returns the tick in which it will be looked at: that
 // one, or one before.
-func (c *calendar) add(tick, id uint32) uint32 {
-	if tick-c.next < spanTicks-1 { // the bucket before may not be empty yet
+func (c *calendar) add(tick uint64, id uint32) uint64 {
+	if !c.far(tick) {
 		c.ticks.put(spanTicks, tick, id, &c.spare)
 		return tick
 	}
@@ -47,9 +53,16 @@ func (c *calendar) add(tick, id uint32) uint32 {
 	return span * spanTicks
 }
 
+// begin begins the ticks up to last, unless there is something to look at in them.
+func (c *calendar) begin(last uint64) {
+	if _, _, tick := c.earliest(); tick == 0 || tick > last {
+		c.next = max(c.next, last+1)
+	}
+}
+
 // take begins the ticks up to last, in order, and returns the next number in their buckets and the tick that
 // add gave it. False: there is none left.
-func (c *calendar) take(last uint32) (id, tick uint32, ok bool) {
+func (c *calendar) take(last uint64) (id uint32, tick uint64, ok bool) {
 	r, at, tick := c.earliest()
 	if tick == 0 || tick > last {
 		c.next = max(c.next, last+1)
@@ -61,7 +74,7 @@ func (c *calendar) take(last uint32) (id, tick uint32, ok bool) {
 
 // earliest returns the first bucket that is not empty and the tick in which it is to be looked at; 0: all are. A
 // span comes before its first tick, because it adds to the buckets of its ticks.
-func (c *calendar) earliest() (r *ring, at, tick uint32) {
+func (c *calendar) earliest() (r *ring, at, tick uint64) {
 	last := c.next - 1 // its bucket may be half empty
 	at, ok := c.ticks.first(last)
 	span, far := c.spans.first(last / spanTicks)
@@ -76,10 +89,8 @@ func (c *calendar) earliest() (r *ring, at, tick uint32) {
 
 // first returns when the first look is due; 0: never.
 func (c *calendar) first() tcb.Time {
-	if _, _, tick := c.earliest(); tick != 0 {
-		return tickStart(tick)
-	}
-	return 0
+	_, _, tick := c.earliest()
+	return tickStart(tick)
 }
 
 // ring is a circle of buckets for consecutive ticks or spans. It is made when the first number comes.
@@ -97,11 +108,11 @@ type page struct {
 }
 
 // put adds a number to the bucket of tick or span at.
-func (r *ring) put(size int, at, id uint32, spare **page) {
+func (r *ring) put(size int, at uint64, id uint32, spare **page) {
 	if r.buckets == nil {
 		r.buckets, r.full = make([]*page, size), make([]uint64, size/64)
 	}
-	slot := at % uint32(size)
+	slot := at % uint64(size)
 	p := r.buckets[slot]
 	if p == nil || p.n == len(p.ids) {
 		q := *spare
@@ -119,8 +130,8 @@ func (r *ring) put(size int, at, id uint32, spare **page) {
 }
 
 // get takes a number out of the bucket of at, which is not empty.
-func (r *ring) get(at uint32, spare **page) uint32 {
-	slot := at % uint32(len(r.buckets))
+func (r *ring) get(at uint64, spare **page) uint32 {
+	slot := at % uint64(len(r.buckets))
 	p := r.buckets[slot]
 	p.n--
 	id := p.ids[p.n]
@@ -135,12 +146,12 @@ func (r *ring) get(at uint32, spare **page) uint32 {
 }
 
 // first returns the first tick or span, from from on, whose bucket is not empty.
-func (r *ring) first(from uint32) (uint32, bool) {
-	size := uint32(len(r.buckets))
-	for n := uint32(0); n < size; {
+func (r *ring) first(from uint64) (uint64, bool) {
+	size := uint64(len(r.buckets))
+	for n := uint64(0); n < size; {
 		slot := (from + n) % size
 		if word := r.full[slot/64] >> (slot % 64); word != 0 {
-			n += uint32(bits.TrailingZeros64(word))
+			n += uint64(bits.TrailingZeros64(word))
 			return from + n, n < size
 		}
 		n += 64 - slot%64

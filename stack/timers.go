@@ -12,12 +12,15 @@ import (
 //
 // Nearly every deadline of a connection is moved or taken back before it is due: a retransmission
 // timer starts with every answer and stops with its ACK. So moving one to a later time or taking it
-// back is a store into its timer and nothing else, and only a deadline that is earlier than before
-// is listed, under the lock: its number is appended to the bucket of its tick (see calendar). When
-// the tick begins, the bucket's numbers are looked through. What has no deadline any more is
+// back is a store into its timer and nothing else, and only a deadline that comes before the timer's
+// next look is listed, under the lock: its number is appended to the bucket of its tick (see calendar).
+// When the tick begins, the bucket's numbers are looked through. What has no deadline any more is
 // forgotten, what has a later one is listed again, and what is due within the tick goes to a heap,
 // which fires it at its exact time. A look costs one cache line of 16 octets; a connection that has
 // nothing due is not touched.
+//
+// A timer is looked at in one place only: a number that stands where its timer's look says it does
+// not, because an earlier deadline came or somebody else has the number now, is passed over.
 //
 // An idle stack sleeps as soon as the numbers that it has left behind have been looked at once.
 //
@@ -37,17 +40,21 @@ type timers struct {
 
 // timer is one owner's deadline. It has no pointer, so that the collector need not look at it.
 type timer struct {
-	when   atomic.Int64  // a tcb.Time; 0: nothing is due
-	listed atomic.Uint32 // the tick whose bucket its number stands in, or inHeap, or notListed; written under mu
-	id     uint32
+	when atomic.Int64  // a tcb.Time; 0: nothing is due
+	look atomic.Uint32 // a moment, written under mu
+	id   uint32
 }
 
-// Values of timer.listed that are no ticks: those begin with firstTick.
-const (
-	notListed = 0
-	inHeap    = 1
-	firstTick = 2
-)
+// moment is when a timer is looked at next, in units of 256 ns. It wraps around after 18 minutes, and
+// no look is more than a quarter of that ahead.
+type moment uint32
+
+const never moment = 0
+
+func momentOf(at tcb.Time) moment { return max(moment(at>>8), never+1) }
+
+// before reports that m is at least a unit before n. It may fail to for an n that is minutes after m.
+func (m moment) before(n moment) bool { return int32(n-m) > 0 }
 
 // timerOwner says whom to call: a Conn, the half-open record in a slot of a shard, the TIME-WAIT
 // records of a shard, or the fragments.
@@ -80,20 +87,22 @@ func (ts *timers) init(s *Stack) {
 // set makes sure that t's owner is called at when, or never if that is 0. Calls for one timer do not overlap.
 func (ts *timers) set(t *timer, when tcb.Time) {
 	old := tcb.Time(t.when.Swap(int64(when)))
-	if when == 0 {
-		return
-	}
-	// This look comes after the store, and takes after listed is cleared: one of the two sees the other.
-	switch l := t.listed.Load(); {
-	case l >= firstTick && tickOf(when) >= l:
-		return
-	case l == inHeap && old != 0 && old <= when:
+	// This look comes after the store, and take's after t.look is cleared: one of the two sees the other.
+	if when == 0 || t.looksBefore(when) || old != 0 && old <= when && t.listed() {
 		return
 	}
 	ts.mu.Lock()
 	ts.list(t, when)
 	ts.arm()
 	ts.mu.Unlock()
+}
+
+func (t *timer) listed() bool { return moment(t.look.Load()) != never }
+
+// looksBefore reports that t is looked at before when.
+func (t *timer) looksBefore(when tcb.Time) bool {
+	m := moment(t.look.Load())
+	return m != never && m.before(momentOf(when))
 }
 
 // add returns a timer for an owner; nothing is due yet.
@@ -117,23 +126,27 @@ func (ts *timers) drop(t *timer) {
 	}
 }
 
-// list puts t where it is found at when. mu is held.
+// list has t looked at in time for when. mu is held.
 func (ts *timers) list(t *timer, when tcb.Time) {
+	if t.looksBefore(when) {
+		return
+	}
 	tick := tickOf(when)
+	if ts.calendar.far(tick) {
+		ts.calendar.begin(tickOf(ts.s.now())) // it may have been idle for long
+	}
+	look := when
 	if ts.calendar.begun(tick) {
-		t.listed.Store(inHeap)
 		ts.near.push(nearTimer{when, t.id})
-		return
+	} else {
+		look = tickStart(ts.calendar.add(tick, t.id))
 	}
-	if l := t.listed.Load(); l >= firstTick && l <= tick {
-		return
-	}
-	t.listed.Store(ts.calendar.add(tick, t.id))
+	t.look.Store(uint32(momentOf(look)))
 }
 
 // take forgets where t is listed and lists it again if it has a deadline after now; it reports whether it is due.
 func (ts *timers) take(t *timer, now tcb.Time) bool {
-	t.listed.Store(notListed)
+	t.look.Store(uint32(never))
 	when := t.when.Load()
 	switch {
 	case when == 0:
@@ -202,28 +215,33 @@ func (ts *timers) collect() bool {
 		return false
 	}
 	now := ts.s.now()
-	looks := 0
-	for ; looks < maxLooks; looks++ {
-		id, tick, ok := ts.calendar.take(tickOf(now))
+	for range maxLooks {
+		id, at, ok := ts.next(now)
 		if !ok {
-			break
+			return len(ts.due) > 0
 		}
-		if t := ts.nodes.at(id); t != nil && t.listed.Load() == tick {
-			ts.collectOne(t, now)
+		t := ts.nodes.at(id)
+		if t == nil || moment(t.look.Load()) != momentOf(at) || !ts.take(t, now) {
+			continue
+		}
+		ts.due = append(ts.due, dueTimer{ts.nodes.owner(id), t})
+		if len(ts.due) == maxDue {
+			return true
 		}
 	}
-	for len(ts.near) > 0 && ts.near[0].when <= now && len(ts.due) < maxDue {
-		if t := ts.nodes.at(ts.near.pop().id); t != nil && t.listed.Load() == inHeap {
-			ts.collectOne(t, now)
-		}
-	}
-	return len(ts.due) > 0 || looks == maxLooks
+	return true
 }
 
-func (ts *timers) collectOne(t *timer, now tcb.Time) {
-	if ts.take(t, now) {
-		ts.due = append(ts.due, dueTimer{ts.nodes.owner(t.id), t})
+// next takes the next number to look at, and says when that was to be. False: there is none until now.
+func (ts *timers) next(now tcb.Time) (id uint32, at tcb.Time, ok bool) {
+	if id, tick, ok := ts.calendar.take(tickOf(now)); ok {
+		return id, tickStart(tick), true
 	}
+	if len(ts.near) == 0 || ts.near[0].when > now {
+		return 0, 0, false
+	}
+	n := ts.near.pop()
+	return n.id, n.when, true
 }
 
 func (ts *timers) close() {

@@ -52,9 +52,10 @@ func (s *timerSlab) owner(id uint32) timerOwner {
 	return s.chunks[id/timerChunkSize].owners[id%timerChunkSize]
 }
 
-// give takes t back, and lets all memory go with the last one. It reports whether it did.
+// give takes t back, and lets all memory go with the last one if that is more than a chunk. It reports whether
+// it did.
 func (s *timerSlab) give(t *timer) bool {
-	if s.live--; s.live == 0 {
+	if s.live--; s.live == 0 && len(s.chunks) > 1 {
 		*s = timerSlab{}
 		return true
 	}
