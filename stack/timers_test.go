@@ -134,8 +134,11 @@ func TestTimersListedOnce(t *testing.T) {
 				t.Errorf("%v ahead: a timer is listed %d times", time.Duration(ahead), n)
 			}
 		}
-		time.Sleep(time.Second) // the ticks of before are over
-		when := s.now() + second/1000
+		begin := tickStart(tickOf(s.now() + second))
+		s.timers.set(x, begin)
+		time.Sleep(time.Duration(begin - s.now()))
+		synctest.Wait()
+		when := begin + second/1000
 		for i := range tcb.Time(50) {
 			s.timers.set(x, when-i*10_000)
 		}
