@@ -2,6 +2,7 @@ package tun
 
 import (
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -86,18 +87,18 @@ func TestWaiterLetsOthersRun(t *testing.T) {
 	w, wake := testWaiter(t)
 	for round := range 200 { // at every 61st turn the scheduler passes others over
 		const others = 100
-		ran := 0
+		var ran atomic.Int32
 		for range others {
 			go func() {
 				for start := time.Now(); time.Since(start) < 2*emptyYield; {
 				}
-				if ran++; ran == others {
+				if ran.Add(1) == others {
 					wake()
 				}
 			}()
 		}
-		if ready, err := w.letOthersRun(); err != nil || !ready || ran != others {
-			t.Fatalf("round %d: %d of %d ran, %v, %v", round, ran, others, ready, err)
+		if ready, err := w.letOthersRun(); err != nil || !ready || ran.Load() != others {
+			t.Fatalf("round %d: %d of %d ran, %v, %v", round, ran.Load(), others, ready, err)
 		}
 	}
 }
