@@ -137,6 +137,56 @@ func TestTimeWaitModel(t *testing.T) {
 	}
 }
 
+// Records that end in the same moment do not keep a shard from others.
+func TestTimeWaitEndsInParts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire(t)
+		tw := closeOne(w, 1000, time.Second)
+		sh := &w.s.table.shards[0]
+		n := 0
+		for i := 0; n < 3*maxExpired; i++ {
+			key := keyOf(i)
+			if at, _ := w.s.table.place(&key); at == sh {
+				w.s.hold(key, &tw)
+				n++
+			}
+		}
+		w.s.timers.close() // nobody else ends them
+		time.Sleep(time.Minute)
+		for left := 2 * maxExpired; left >= 0; left -= maxExpired {
+			more := w.s.expireSomeTimeWaits(sh)
+			if sh.timeWaits.live != left || !more {
+				t.Fatalf("%d records are left, want %d; more: %v", sh.timeWaits.live, left, more)
+			}
+		}
+		if w.s.expireSomeTimeWaits(sh) {
+			t.Error("there is no end")
+		}
+	})
+}
+
+// Connections that come and go take no memory each, nor do their records, be there others or not.
+func TestRecordAllocs(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire(t)
+		tw := closeOne(w, 1000, 30*time.Second)
+		c := &Conn{s: w.s, key: keyOf(1)}
+		for others := range 3 {
+			if n := testing.AllocsPerRun(1000, func() {
+				w.s.table.addConn(c)
+				w.s.table.retire(c, &tw)
+				w.s.forget(c.key)
+			}); n != 0 {
+				t.Errorf("%v allocations for a flow beside %d others", n, others)
+			}
+			w.s.hold(keyOf(1<<16+others), &tw)
+		}
+	})
+}
+
 // A burst of SYNs costs little each and nothing for good, and so do connections that are over. req: 4987-01
 func TestRecordSize(t *testing.T) {
 	if n := unsafe.Sizeof(tcb.HalfOpen{}); n > 72 {
