@@ -3,7 +3,6 @@ package stack
 import (
 	"hash/maphash"
 	"io"
-	"math"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -26,9 +25,25 @@ func TestTableModel(t *testing.T) {
 	var sh shard
 	conns, records := map[flowKey]*Conn{}, map[flowKey]recordRef{}
 	hash := func(k *flowKey) uint32 { return uint32(k.lport) % 499 * 0x830001 }
+	enter := func(k flowKey) {
+		if rnd.IntN(2) == 0 {
+			at := sh.halfOpens.take()
+			sh.halfOpens.at(at).key = k
+			records[k] = makeRef(kindHalfOpen, at)
+		} else {
+			at := sh.timeWaits.take()
+			sh.timeWaits.at(at).key = k
+			records[k] = makeRef(kindTimeWait, at)
+		}
+		sh.records.insert(hash(&k), records[k], fullOfRecords)
+	}
 	forget := func(k flowKey, ref recordRef) {
 		sh.records.remove(hash(&k), ref)
-		sh.halfOpens.give(ref.at())
+		if ref.kind() == kindHalfOpen {
+			sh.halfOpens.give(ref.at())
+		} else {
+			sh.timeWaits.give(ref.at())
+		}
 		delete(records, k)
 	}
 	for step := range less(100_000) {
@@ -48,14 +63,12 @@ func TestTableModel(t *testing.T) {
 		case ref != 0:
 			forget(k, ref)
 		case step%25_000 < 20_000 || rnd.IntN(10) == 0: // grows, then shrinks
-			at := sh.halfOpens.take()
-			sh.halfOpens.at(at).key = k
-			records[k] = makeRef(kindHalfOpen, at)
-			sh.records.insert(hash(&k), records[k], fullOfRecords)
+			enter(k)
 		}
-		if sh.conns.live != len(conns) || sh.records.live != len(records) || sh.halfOpens.live != len(records) {
-			t.Fatalf("step %d: %d connections, %d records and %d in the slab, want %d and %d", step,
-				sh.conns.live, sh.records.live, sh.halfOpens.live, len(conns), len(records))
+		slabs := sh.halfOpens.live + sh.timeWaits.live
+		if sh.conns.live != len(conns) || sh.records.live != len(records) || slabs != len(records) {
+			t.Fatalf("step %d: %d connections, %d records and %d in the slabs, want %d and %d", step,
+				sh.conns.live, sh.records.live, slabs, len(conns), len(records))
 		}
 	}
 	for k, c := range conns {
@@ -318,34 +331,4 @@ func TestNoMemoryNoConnections(t *testing.T) {
 		p.send(tcpseg.SYN, "")
 		w.answer()
 	})
-}
-
-// A burst of SYNs costs little each and nothing for good, and so do connections that are over. req: 4987-01
-func TestRecordSize(t *testing.T) {
-	if n := unsafe.Sizeof(tcb.HalfOpen{}); n > 80 {
-		t.Errorf("a TCB's half-open connection takes %d octets", n)
-	}
-	if n := unsafe.Sizeof(tcb.TimeWait{}); n > 32 {
-		t.Errorf("a TCB's TIME-WAIT takes %d octets", n)
-	}
-	const timerShare = 16 + 16 + 4 // timer, owner, number in a bucket
-	if n := unsafe.Sizeof(halfOpen{}) + timerShare + indexShare(t); n > 256 {
-		t.Errorf("a SYN-RECEIVED record takes %d octets with its share of index and timers, want at most 256", n)
-	}
-	if n := unsafe.Sizeof(timeWait{}) + indexShare(t); n > 96 {
-		t.Errorf("a TIME-WAIT record takes %d octets with its share of the index, want at most 96", n)
-	}
-}
-
-// indexShare is what the index takes for each record at most, in octets, once a shard has a thousand.
-func indexShare(t *testing.T) uintptr {
-	var x index[recordRef]
-	most := 0.0
-	for n := 1; n < 20_000; n++ {
-		x.insert(uint32(n)*0x9e3779b1, makeRef(kindHalfOpen, uint32(n)), fullOfRecords)
-		if n > 1000 {
-			most = max(most, float64(uintptr(len(x.slots))*unsafe.Sizeof(x.slots[0]))/float64(n))
-		}
-	}
-	return uintptr(math.Ceil(most))
 }

@@ -89,7 +89,7 @@ func (s *Stack) armTimeWaits(sh *shard) {
 	switch {
 	case first == 0:
 		s.timers.drop(w.timer)
-		*w = waitLists{shard: w.shard}
+		w.timer, w.lists = nil, w.lists[:0]
 		return
 	case w.timer == nil:
 		w.timer = s.timers.add(timerOwner{shard: w.shard, kind: ownerTimeWait})
@@ -97,29 +97,52 @@ func (s *Stack) armTimeWaits(sh *shard) {
 	s.timers.set(w.timer, first)
 }
 
+// maxExpired is how many records are forgotten before others get the shard: a burst of connections ends in the
+// same moment.
+const maxExpired = 64
+
 // expireTimeWaits forgets the records of a shard whose time is over.
 func (s *Stack) expireTimeWaits(sh *shard) {
+	for s.expireSomeTimeWaits(sh) {
+	}
+}
+
+// expireSomeTimeWaits does that for maxExpired of them; true: there may be more.
+func (s *Stack) expireSomeTimeWaits(sh *shard) bool {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	now := s.now()
-	for i := range sh.waiting.lists {
-		l := &sh.waiting.lists[i]
-		for l.head != 0 && sh.timeWaits.at(l.head-1).tw.Deadline() <= now {
-			at := l.head - 1
-			_, hash := s.table.place(&sh.timeWaits.at(at).key)
-			sh.dequeue(at)
-			sh.records.remove(hash, makeRef(kindTimeWait, at))
-			sh.timeWaits.give(at)
+	for range maxExpired {
+		at, ok := sh.overdue(now)
+		if !ok {
+			s.armTimeWaits(sh)
+			return false
+		}
+		_, hash := s.table.place(&sh.timeWaits.at(at).key)
+		sh.forgetTimeWait(hash, at)
+	}
+	return true
+}
+
+// overdue returns a record whose time is over. The first of a list is the first of them.
+func (sh *shard) overdue(now tcb.Time) (uint32, bool) {
+	for _, l := range sh.waiting.lists {
+		if l.head != 0 && sh.timeWaits.at(l.head-1).tw.Deadline() <= now {
+			return l.head - 1, true
 		}
 	}
-	s.armTimeWaits(sh)
+	return 0, false
+}
+
+func (sh *shard) forgetTimeWait(hash, at uint32) {
+	sh.dequeue(at)
+	sh.records.remove(hash, makeRef(kindTimeWait, at))
+	sh.timeWaits.give(at)
 }
 
 // removeTimeWait forgets a flow in TIME-WAIT before its time. The shard is locked.
 func (s *Stack) removeTimeWait(sh *shard, hash uint32, ref recordRef) {
-	sh.dequeue(ref.at())
-	sh.records.remove(hash, ref)
-	sh.timeWaits.give(ref.at())
+	sh.forgetTimeWait(hash, ref.at())
 	if sh.timeWaits.live == 0 {
 		s.armTimeWaits(sh)
 	}

@@ -333,7 +333,7 @@ func (t *TCB) enterTimeWait(now Time) {
 	t.timers = [numTimers]Time{}
 	w := &t.needSeldom().timeWait
 	*w = newTimeWait(now, t)
-	t.timers[linger] = w.deadline
+	t.timers[linger] = w.Deadline()
 	t.events |= EventTimeWait
 }
 
@@ -344,7 +344,7 @@ func (t *TCB) inputTimeWait(now Time, seg *tcpseg.Segment) Drop {
 	if r.Reply {
 		t.ackNow(CauseChallenge)
 	}
-	t.timers[linger] = w.deadline
+	t.timers[linger] = w.Deadline()
 	return r.Drop
 }
 
