@@ -144,7 +144,7 @@ func (c *Conn) WriteGather(head, shared []byte) (int, error) {
 		if n == len(head)+len(shared) {
 			return n, nil
 		}
-		if m == 0 || c.t.Writable() == 0 { // a long flush lets the lock go: room may have come
+		if m == 0 { // else try again: a long flush lets the lock go, and what happened meanwhile wakes nobody
 			c.waitWrite()
 		}
 		if err := c.writeEnded(); err != nil {
