@@ -184,7 +184,7 @@ var (
 )
 
 const (
-	costSlices = 15
+	costSlices = 45
 	costSlice  = 10_000 // requests or segments
 	costBatch  = 10     // under way at a time, at every size the same
 )
@@ -359,7 +359,7 @@ type growthRun struct {
 // million once.
 func growthPlan(quick bool) []growthRun {
 	var plan []growthRun
-	for i := range pick(quick, 1, 3) {
+	for i := range 3 {
 		for _, n := range growthSizes {
 			if n < 1_000_000 || i == 0 {
 				plan = append(plan, growthRun{"requests", n})
