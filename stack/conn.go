@@ -106,11 +106,11 @@ func (c *Conn) at(now tcb.Time) tcb.Time {
 	return c.last
 }
 
-// flushCap and flushCapSmall are how many super-segments, or plain ones, a flush sends before
-// it offers the lock to others.
+// flushCap and flushCapCut are how many super-segments a flush sends before it offers the lock to
+// others: those that the device cuts, and those that the stack cuts itself.
 const (
-	flushCap      = 8
-	flushCapSmall = 32
+	flushCap    = 8
+	flushCapCut = 1
 )
 
 // flush sends everything that is due, then settles and arms the timer. c.mu is held; a long
@@ -119,11 +119,10 @@ func (c *Conn) flush(sc *scratch) {
 	for !c.dead {
 		c.heedMemory()
 		sc.gso = c.q.link.GSO()
-		sc.out.Limit = 0
-		burst := flushCapSmall
-		if sc.gso {
-			sc.out.Limit = maxSuper(c.key.remote.Is4())
-			burst = flushCap
+		sc.out.Limit = maxSuper(c.key.remote.Is4())
+		burst := flushCap
+		if !sc.gso {
+			burst = flushCapCut
 		}
 		now := c.clock()
 		for range burst {

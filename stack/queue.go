@@ -125,9 +125,17 @@ func (q *queue) ended(err error) {
 	}
 }
 
-// send gives the segment in sc.out a header and writes it. It returns the identification of the
-// next packet: a device that cuts takes one for each segment (TSO-03).
+// send writes the segment in sc.out. It returns the identification of the next packet.
 func (q *queue) send(sc *scratch, key *flowKey, label uint32, id uint16) uint16 {
+	if sc.out.GSOSize > 0 && !sc.gso {
+		return q.cut(sc, key, label, id)
+	}
+	return q.sendPacket(sc, key, label, id)
+}
+
+// sendPacket gives the segment in sc.out its headers and writes it as one packet. A device that
+// cuts takes an identification for each segment (TSO-03).
+func (q *queue) sendPacket(sc *scratch, key *flowKey, label uint32, id uint16) uint16 {
 	o := &sc.out
 	o.SrcPort, o.DstPort = key.lport, key.rport
 	payload := o.PayloadLen()
