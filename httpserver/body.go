@@ -256,11 +256,17 @@ func (b *body) receive(p []byte) (int, error) {
 	return b.c.src.Read(p)
 }
 
-// sendContinue flushes what stands before the body's bytes, with 100 Continue if it is owed (RFC 9110, 10.1.1).
+// sendContinue flushes what stands before the body's bytes, with 100 Continue if it is owed (RFC 9110, 10.1.1). Beside
+// a writing handler it leaves the flush to the timer: the answer may wait for a client that reads nothing before its
+// whole request is read.
 func (b *body) sendContinue() error {
 	if b.expect {
 		b.expect = false
 		b.c.turn.out.interim(&b.x.w, []byte("HTTP/1.1 100 Continue\r\n\r\n"))
+	}
+	if b.x.w.duplex {
+		b.c.turn.out.arm()
+		return nil
 	}
 	return b.c.turn.out.flush()
 }

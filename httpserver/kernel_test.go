@@ -103,6 +103,43 @@ func TestParallelClients(t *testing.T) {
 }
 
 // TestFileServer: net/http's file handler works, ranges and all, and a file of declared length goes out whole.
+// TestReadBesideWrite: a handler that says so reads on while its answer waits for a client that reads nothing before it
+// has sent everything.
+func TestReadBesideWrite(t *testing.T) {
+	const size = 24 << 20 // more than the kernel's buffers hold, both ways
+	addr := serveKernel(t, &Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.NewResponseController(w).EnableFullDuplex()
+		pieces := make(chan []byte, size/1024) // never full: the kernel gives more at a time
+		go func() {
+			defer close(pieces)
+			for {
+				p := make([]byte, 32<<10)
+				n, err := r.Body.Read(p)
+				pieces <- p[:n]
+				if err != nil {
+					return
+				}
+			}
+		}()
+		for p := range pieces {
+			w.Write(p)
+		}
+	})})
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(20 * time.Second))
+	fmt.Fprintf(c, "PUT / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: %d\r\n\r\n", size)
+	if n, err := c.Write(make([]byte, size)); err != nil {
+		t.Fatalf("after %d octets: %v", n, err)
+	}
+	if n, err := io.Copy(io.Discard, c); n < size || err != nil {
+		t.Errorf("%d octets came back: %v", n, err)
+	}
+}
+
 func TestFileServer(t *testing.T) {
 	dir := t.TempDir()
 	data := bytes.Repeat([]byte("0123456789"), 300_000)
