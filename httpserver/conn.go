@@ -79,7 +79,7 @@ func (s *Server) serveConn(ctx context.Context, nc net.Conn) {
 	c := &conn{srv: s, nc: nc, ctx: ctx, id: s.lastID.Add(1), busy: true}
 	c.node.owner = c
 	if s.ConnContext != nil {
-		if c.ctx = s.ConnContext(&localContext{ctx, nc}, nc); c.ctx == nil {
+		if c.ctx = s.ConnContext(&localContext{ctx, c}, nc); c.ctx == nil {
 			panic("httpserver: ConnContext returned nil")
 		}
 	}

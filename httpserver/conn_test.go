@@ -277,6 +277,26 @@ func TestContext(t *testing.T) { // req: 9112-9.6
 	})
 }
 
+// TestConnInfo: a handler can ask which connection its request came on and how many came before it.
+func TestConnInfo(t *testing.T) {
+	h := func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%+v;", r.Context().Value(ConnInfoKey))
+	}
+	for _, tune := range []func(*Server){nil, func(s *Server) {
+		s.ConnContext = func(ctx context.Context, _ nc) context.Context { return context.WithoutCancel(ctx) }
+	}} {
+		inWorld(t, h, tune, func(w *world) {
+			w.talk(get("/"))
+			got := w.talk(get("/") + get("/"))
+			for _, want := range []string{"{ID:2 Requests:1};", "{ID:2 Requests:2};"} {
+				if !strings.Contains(got, want) {
+					w.t.Errorf("%q is not in %q", want, got)
+				}
+			}
+		})
+	}
+}
+
 // TestContextOfParent: the context ends with BaseContext's.
 func TestContextOfParent(t *testing.T) {
 	var cancel context.CancelFunc

@@ -2,22 +2,35 @@ package httpserver
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// A localContext adds to a context the local address of a connection, which is asked for it only when somebody wants it.
+type contextKey struct{}
+
+// ConnInfoKey is the key under which the context of a request holds the [ConnInfo] of its connection.
+var ConnInfoKey any = contextKey{}
+
+// A ConnInfo is what a handler may ask about the connection while it runs.
+type ConnInfo struct {
+	ID       uint64 // counts the server's connections from 1, as Entry.Conn does
+	Requests int    // how many this connection has carried, the one being served included
+}
+
+// A localContext adds to a context what is asked of a connection only when somebody wants it.
 type localContext struct {
 	context.Context
-	nc net.Conn
+	c *conn
 }
 
 func (l *localContext) Value(key any) any {
-	if key == http.LocalAddrContextKey {
-		return l.nc.LocalAddr()
+	switch key {
+	case http.LocalAddrContextKey:
+		return l.c.nc.LocalAddr()
+	case ConnInfoKey:
+		return ConnInfo{l.c.id, l.c.requests}
 	}
 	return l.Context.Value(key)
 }
@@ -30,7 +43,7 @@ func (c *connContext) Done() <-chan struct{}       { return c.ctx.Done() }
 func (c *connContext) Err() error                  { return c.ctx.Err() }
 
 func (c *connContext) Value(key any) any {
-	l := localContext{c.ctx, c.nc}
+	l := localContext{c.ctx, (*conn)(c)}
 	return l.Value(key)
 }
 

@@ -8,6 +8,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,20 +17,30 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ustack/httpserver"
 )
 
-// newSite serves c on the kernel's loopback.
-func newSite(t *testing.T, c Config) *httptest.Server {
+// testSite is the site on the kernel's loopback, served as the command serves it.
+type testSite struct {
+	URL      string
+	Listener net.Listener
+}
+
+func newSite(t *testing.T, c Config) *testSite {
 	t.Helper()
 	h, err := Handler(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := httptest.NewUnstartedServer(h)
-	s.Config.ConnContext = ConnContext
-	s.Start()
-	t.Cleanup(s.Close)
-	return s
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &httpserver.Server{Handler: h}
+	go s.Serve(l)
+	t.Cleanup(func() { s.Close() })
+	return &testSite{URL: "http://" + l.Addr().String(), Listener: l}
 }
 
 // do sends a request and returns the response with its whole body.
@@ -321,7 +332,7 @@ func TestWire(t *testing.T) {
 		t.Errorf("facts %+v", facts[0])
 	}
 	for i := range facts {
-		if facts[i].Request != int64(i+1) || facts[i].Connection != facts[0].Connection || facts[i].Connection == 0 {
+		if facts[i].Request != i+1 || facts[i].Connection != facts[0].Connection || facts[i].Connection == 0 {
 			t.Errorf("request %d: %+v", i+1, facts[i])
 		}
 	}

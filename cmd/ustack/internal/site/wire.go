@@ -1,39 +1,14 @@
 package site
 
 import (
-	"context"
 	_ "embed"
 	"encoding/json"
 	"html/template"
 	"net"
 	"net/http"
-	"sync/atomic"
+
+	"ustack/httpserver"
 )
-
-type connKey struct{}
-
-// connFacts is what is known of one connection.
-type connFacts struct {
-	number   int64
-	requests atomic.Int64
-}
-
-var connections atomic.Int64
-
-// ConnContext numbers a connection as it is accepted, for /_/wire. It fits the hook of that name
-// of an HTTP server; without it the numbers are left out.
-func ConnContext(ctx context.Context, _ net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, &connFacts{number: connections.Add(1)})
-}
-
-func countRequests(h http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if f, ok := r.Context().Value(connKey{}).(*connFacts); ok {
-			f.requests.Add(1)
-		}
-		h.ServeHTTP(w, r)
-	})
-}
 
 // Facts is the answer of /_/wire.
 type Facts struct {
@@ -43,8 +18,8 @@ type Facts struct {
 	Proto  string `json:"proto"`
 	// Connection counts accepted connections from 1; Request counts requests on this connection
 	// from 1, this one included. 0: not known.
-	Connection int64 `json:"connection,omitempty"`
-	Request    int64 `json:"request,omitempty"`
+	Connection uint64 `json:"connection,omitempty"`
+	Request    int    `json:"request,omitempty"`
 }
 
 // factsOf says what is known of the request's connection.
@@ -53,8 +28,8 @@ func (c *Config) factsOf(r *http.Request) Facts {
 	if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
 		f.Server = a.String()
 	}
-	if k, ok := r.Context().Value(connKey{}).(*connFacts); ok {
-		f.Connection, f.Request = k.number, k.requests.Load()
+	if c, ok := r.Context().Value(httpserver.ConnInfoKey).(httpserver.ConnInfo); ok {
+		f.Connection, f.Request = c.ID, c.Requests
 	}
 	return f
 }
