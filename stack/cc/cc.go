@@ -31,8 +31,9 @@ type Loss struct {
 
 // Params are what a Controller is made with.
 type Params struct {
-	MSS           int // octets of a full-sized segment's payload, at least 1
-	InitialWindow int // in segments; 10 by default (RFC 6928)
+	MSS           int  // octets of a full-sized segment's payload, at least 1
+	InitialWindow int  // in segments; 10 by default (RFC 6928)
+	NoHyStart     bool // slow start ends by a loss only
 }
 
 // InitialWindowBytes is min(n·MSS, max(2·MSS, n·1460)), the rule of RFC 6928 §2 with n

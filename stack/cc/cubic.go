@@ -19,6 +19,8 @@ const (
 type Cubic struct {
 	cubicState
 	reduced bool
+	settled bool        // the initial slow start is over
+	hystart *hystart    // of the initial slow start; nil: it has not grown yet, or is over
 	prior   *cubicState // before the last reduction, for OnSpurious; made by the first one
 }
 
@@ -45,7 +47,9 @@ func NewCubic(p Params) Controller {
 }
 
 // Init begins anew.
-func (c *Cubic) Init(p Params) { *c = Cubic{cubicState: cubicState{window: newWindow(p)}} }
+func (c *Cubic) Init(p Params) {
+	*c = Cubic{cubicState: cubicState{window: newWindow(p)}, settled: p.NoHyStart}
+}
 
 // Touch reads a word of each of its cache lines: see tcb.TCB.Touch.
 func (c *Cubic) Touch() uint64 { return uint64(c.cwnd) ^ uint64(c.lastAck) }
@@ -60,12 +64,37 @@ func (c *Cubic) OnAck(a Ack) {
 	}
 	if c.inSlowStart() {
 		c.inEpoch = false
-		c.slowStart(a.Bytes, slowStartSegments*c.mss)
+		c.grow(c.slowStartGrowth(a))
+		c.cwnd = min(c.cwnd, c.ssthresh)
 		return
 	}
 	c.advance(a.Now)
 	c.avoid(a)
 }
+
+// slowStartGrowth returns by how many octets an ACK opens the window in slow start. HyStart++ may slow it down, and
+// end slow start without a loss (RFC 9406).
+func (c *Cubic) slowStartGrowth(a Ack) float64 {
+	n := min(a.Bytes, slowStartSegments*c.mss)
+	if c.settled || c.ssthresh != infinite {
+		return float64(n)
+	}
+	if c.hystart == nil {
+		c.hystart = new(hystart)
+	}
+	if c.hystart.onAck(a) {
+		c.ssthresh = c.cwnd
+		c.settle()
+		return 0
+	}
+	if c.hystart.cautious {
+		return float64(n) / cssDivisor
+	}
+	return float64(n)
+}
+
+// settle ends the initial slow start.
+func (c *Cubic) settle() { c.settled, c.hystart = true, nil }
 
 // advance moves the clock of the epoch, beginning one if there is none.
 func (c *Cubic) advance(now Time) {
@@ -172,6 +201,7 @@ func (c *Cubic) save() {
 	*c.prior, c.reduced = c.cubicState, true
 	c.cwndPrior = float64(c.cwnd)
 	c.inEpoch, c.credit = false, 0
+	c.settle()
 }
 
 // OnSpurious restores the state before the last reduction, unless the window
@@ -189,6 +219,7 @@ func (c *Cubic) OnSpurious() {
 
 func (c *Cubic) OnIdle(Time) {
 	c.restart()
+	c.settle()
 	c.lastAck = 0
 }
 
