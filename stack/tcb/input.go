@@ -68,7 +68,7 @@ func (t *TCB) takeSynAck(now Time, seg *tcpseg.Segment) {
 	t.runs.ack(seg.Ack, &d)
 	t.snd.una = seg.Ack
 	if sample := t.measure(now, &d, seg); sample != 0 {
-		t.rtt.sample(sample, 1)
+		t.sample(now, sample, 1)
 	}
 	t.timers[rexmit] = 0
 	t.establish(now)
@@ -175,14 +175,16 @@ func (t *TCB) checkSequence(now Time, seg *tcpseg.Segment) Drop {
 	if seg.Flags.Has(tcpseg.RST) {
 		return DropResetOutside
 	}
+	drop := DropSequence
+	if first < 0 && first+n <= 0 && len(seg.Payload) > 0 {
+		drop = DropDuplicate
+		t.tellDuplicate(seg.Seq, seg.Seq.Add(len(seg.Payload)))
+	}
 	t.answer(now, seg)
 	if t.ackInRange(seg) { // the peer is there: no more keep-alive probes for now
 		t.hear(now)
 	}
-	if first < 0 && first+n <= 0 && len(seg.Payload) > 0 {
-		return DropDuplicate
-	}
-	return DropSequence
+	return drop
 }
 
 // ackInRange reports whether a segment acknowledges what the peer may acknowledge (RFC 5961 §5.2).
@@ -234,31 +236,36 @@ func (t *TCB) inputACK(now Time, seg *tcpseg.Segment) Drop {
 
 // takeACK moves the left edge and the peer's window, and tells loss recovery.
 func (t *TCB) takeACK(now Time, seg *tcpseg.Segment) {
-	before := t.inFlight()
+	n := news{una: t.snd.una, before: t.inFlight(), sacked: t.runs.sacked, acked: max(seg.Ack.Sub(t.snd.una), 0),
+		delivery: delivery{now: now, minRTT: t.rtt.min, stamped: t.stamped, echo: seg.Options.TSEcr - t.ts.offset}}
 	shut := t.timers[persist] != 0 && t.snd.wnd == 0
-	acked := max(seg.Ack.Sub(t.snd.una), 0)
-	var d delivery
-	if acked > 0 {
-		t.runs.ack(seg.Ack, &d)
+	if n.acked > 0 {
+		t.runs.ack(seg.Ack, &n.delivery)
 		t.advanceUna(now, seg.Ack)
 	}
-	t.takeSACK(seg, &d)
+	t.takeSACK(seg, &n)
 	changed := t.updateWindow(seg)
-	t.snd.delivered += int64(d.octets)
-	if acked == 0 && before > 0 && !shut && seg.Len() == 0 && !changed && seg.Ack == t.snd.una &&
-		(!t.sackOK || d.octets > 0) {
-		t.dupAck()
+	t.snd.delivered += int64(n.octets)
+	n.dup = n.acked == 0 && n.before > 0 && !shut && seg.Len() == 0 && !changed && seg.Ack == t.snd.una &&
+		(!t.sackOK || n.octets > 0)
+	if t.loss != nil {
+		t.loss.rack.update(&n.delivery)
 	}
-	if before > 0 {
-		t.onAck(now, acked, before, d.octets, t.measure(now, &d, seg))
+	if n.before > 0 {
+		n.sample = t.measure(now, &n.delivery, seg)
+		t.onAck(now, &n, seg)
+	}
+	if t.loss != nil {
+		t.duplicated(now, &n, seg)
+		t.probed(now, &n, seg)
 	}
 	if shut && t.snd.wnd > 0 {
 		t.windowReopened(now)
 	}
-	if acked > 0 {
+	if n.acked > 0 {
 		t.restartRexmit(now)
 	}
-	t.tellWriter(acked)
+	t.tellWriter(n.acked)
 }
 
 // advanceUna frees what is acknowledged.
@@ -278,6 +285,7 @@ func (t *TCB) advanceUna(now Time, una tcpseg.Seq) {
 // §5.2, §5.3).
 func (t *TCB) restartRexmit(now Time) {
 	t.timers[rexmit] = 0
+	t.rec.fresh = true
 	if t.inFlight() > 0 {
 		t.armRexmit(now)
 	}
@@ -285,15 +293,33 @@ func (t *TCB) restartRexmit(now Time) {
 
 // takeSACK marks what SACK blocks say has arrived. Blocks outside (una, nxt] are ignored (RFC 2018 §5);
 // the scoreboard is advice: data stays queued until it is acknowledged.
-func (t *TCB) takeSACK(seg *tcpseg.Segment, d *delivery) {
+func (t *TCB) takeSACK(seg *tcpseg.Segment, n *news) {
 	if !t.sackOK {
 		return
 	}
-	for _, b := range seg.Options.Blocks() {
+	blocks := seg.Options.Blocks()
+	if t.isDSACK(seg, blocks) {
+		n.dsack, blocks = blocks[0], blocks[1:]
+	}
+	for _, b := range blocks {
 		if t.snd.una.LessEq(b.Left) && b.Left.Less(b.Right) && b.Right.LessEq(t.snd.nxt) {
-			t.runs.sack(b.Left, b.Right, d)
+			t.needLoss(n.una)
+			t.runs.sack(b.Left, b.Right, &n.delivery)
 		}
 	}
+}
+
+// isDSACK reports whether the first block tells of what the peer had twice: it lies below the ACK, or within the
+// second block (RFC 2883 §4).
+func (t *TCB) isDSACK(seg *tcpseg.Segment, blocks []tcpseg.SACKBlock) bool {
+	if len(blocks) == 0 {
+		return false
+	}
+	b := blocks[0]
+	if !b.Left.Less(b.Right) || t.snd.nxt.Less(b.Right) || b.Left.LessEq(t.snd.iss) {
+		return false
+	}
+	return b.Right.LessEq(seg.Ack) || len(blocks) > 1 && blocks[1].Left.LessEq(b.Left) && b.Right.LessEq(blocks[1].Right)
 }
 
 // tellWriter raises the events of the sending side.

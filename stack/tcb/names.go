@@ -41,6 +41,7 @@ const (
 	CauseSYN                  // opening, or the answer to a SYN
 	CauseData                 // new data
 	CauseFastRetransmit       // held for lost by duplicate ACKs or SACK (RFC 5681 §3.2, RFC 6675)
+	CauseTailProbe            // tail loss probe (RFC 8985 §7)
 	CauseRTO                  // retransmission time-out (RFC 6298)
 	CauseReopened             // sent again after a closed window opened
 	CauseProbe                // zero-window probe (RFC 9293 §3.8.6.1)
@@ -54,7 +55,7 @@ const (
 	CauseReset                // RST
 )
 
-var causeNames = [...]string{"none", "syn", "data", "fast-retransmit", "rto", "window-reopened", "window-probe",
+var causeNames = [...]string{"none", "syn", "data", "fast-retransmit", "tail-loss-probe", "rto", "window-reopened", "window-probe",
 	"keep-alive", "fin", "ack", "delayed-ack", "duplicate-ack", "window-update", "challenge-ack", "reset"}
 
 func (c Cause) String() string { return name(causeNames[:], int(c)) }

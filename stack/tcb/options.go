@@ -31,6 +31,12 @@ type Options struct {
 	CC cc.New
 	// NoSACK, NoTimestamps and NoWindowScale leave an option out of the handshake.
 	NoSACK, NoTimestamps, NoWindowScale bool
+	// NoRACK finds losses by the number of SACKed octets beyond them (RFC 6675) instead of by time, and leaves lost
+	// tails to the retransmission time-out (RFC 8985); NoTLP does only the latter. NoPRR halts sending in fast recovery
+	// until enough has left the network, instead of spreading the reduction over a round trip (RFC 9937).
+	NoRACK, NoTLP, NoPRR bool
+	// NoHyStart has slow start end by a loss only (RFC 9406).
+	NoHyStart bool
 	// MSS caps the segment size in octets of payload, both ways [what the link takes].
 	MSS int
 	// RcvBuf and SndBuf fix the buffers in octets [0: sized automatically].

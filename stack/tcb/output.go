@@ -18,14 +18,20 @@ func (t *TCB) mss() int {
 
 // sackBlocks returns how many SACK blocks go with the next segment.
 func (t *TCB) sackBlocks() int {
-	if !t.sackOK || t.rcv.outOfOrder.empty() {
+	if !t.sackOK {
 		return 0
 	}
-	most := tcpseg.MaxSACKBlocks
-	if t.stamped {
-		most = 3 // what 40 octets hold beside timestamps
+	n := 0
+	if !t.rcv.outOfOrder.empty() {
+		n = len(t.rcv.outOfOrder.list)
 	}
-	return min(most, len(t.rcv.outOfOrder.list))
+	if t.owesDuplicate() {
+		n++
+	}
+	if t.stamped {
+		return min(n, 3) // what 40 octets hold beside timestamps
+	}
+	return min(n, tcpseg.MaxSACKBlocks)
 }
 
 // segmentSize is mss, less the SACK blocks that the segment will carry.
@@ -54,7 +60,7 @@ func (t *TCB) Output(now Time, o *Out) bool {
 		o.Held = HeldHandshake
 	case TimeWaiting:
 	default:
-		if t.outputProbe(now, o) || t.outputLost(now, o) || o.Held == HeldIdle && t.outputNew(now, o) {
+		if t.outputProbe(now, o) || t.outputTail(now, o) || t.outputLost(now, o) || o.Held == HeldIdle && t.outputNew(now, o) {
 			return true
 		}
 	}
@@ -125,12 +131,12 @@ func tsClock(now Time) uint32 { return uint32(now / granularity) }
 // and then no new data may overtake it.
 func (t *TCB) outputLost(now Time, o *Out) bool {
 	i := t.runs.firstLost()
-	if i == none {
+	if i == none || t.rec.frto == frtoNext {
 		return false
 	}
 	r := &t.runs.slab[i]
 	size := t.segmentSize()
-	n := min(r.len(), max(o.Limit, size))
+	n := min(r.len(), max(t.superLimit(o.Limit), size))
 	if edge := t.peerEdge(); edge.Less(r.start.Add(n)) {
 		n = edge.Sub(r.start)
 	}
@@ -140,7 +146,7 @@ func (t *TCB) outputLost(now Time, o *Out) bool {
 	}
 	if t.rec.force {
 		n = min(n, size)
-	} else if room := t.cc.Window() - t.pipe(); n > room {
+	} else if room := t.room(); n > room {
 		n = room / size * size
 	}
 	if n <= 0 {
@@ -152,12 +158,14 @@ func (t *TCB) outputLost(now Time, o *Out) bool {
 		n -= n % size
 	}
 	t.rec.force = false
-	t.resend(now, o, i, n, t.rec.cause)
+	start := r.start
+	n = t.resend(now, o, i, n, t.rec.cause)
+	t.resentForUndo(now, start, n)
 	return true
 }
 
-// resend sends the first n octets of run i again, or as many as one segment takes in.
-func (t *TCB) resend(now Time, o *Out, i int32, n int, cause Cause) {
+// resend sends the first n octets of run i again, or as many as one segment takes in, and returns how many.
+func (t *TCB) resend(now Time, o *Out, i int32, n int, cause Cause) int {
 	start := t.runs.slab[i].start
 	fin := t.snd.fin && start.Add(n) == t.snd.nxt
 	text := n
@@ -180,6 +188,7 @@ func (t *TCB) resend(now Time, o *Out, i int32, n int, cause Cause) {
 		flags |= tcpseg.PSH
 	}
 	t.emit(now, o, start, text, flags, cause)
+	return n
 }
 
 // payload points o at n queued octets from seq on and returns how many it covers. Where they lie in
@@ -209,7 +218,7 @@ func (t *TCB) outputNew(now Time, o *Out) bool {
 		return false
 	}
 	t.restartIdle(now)
-	n, held := t.fit(o.Limit, unsent, finDue)
+	n, held := t.fit(t.superLimit(o.Limit), unsent, finDue)
 	if held != HeldIdle {
 		o.Held = held
 		return false
@@ -232,7 +241,7 @@ func (t *TCB) restartIdle(now Time) {
 func (t *TCB) fit(limit, unsent int, fin bool) (int, Held) {
 	size := t.segmentSize()
 	wnd := t.peerEdge().Sub(t.snd.nxt)
-	room := t.cc.Window() - t.pipe()
+	room := t.room()
 	n := min(unsent, max(limit, size))
 	switch {
 	case wnd <= 0:
@@ -313,6 +322,7 @@ func (t *TCB) sendNew(now Time, o *Out, n int, fin bool, cause Cause) {
 	}
 	t.runs.push(start, end, now, t.snd.delivered)
 	t.snd.nxt = end
+	t.rec.fresh = true
 	t.emit(now, o, start, n, flags, cause)
 }
 
@@ -378,13 +388,14 @@ func (t *TCB) emit(now Time, o *Out, seq tcpseg.Seq, n int, flags tcpseg.Flags, 
 	o.Options = tcpseg.Options{}
 	t.stamp(now, &o.Options)
 	if blocks := t.sackBlocks(); blocks > 0 {
-		t.rcv.outOfOrder.sack(&o.Options, blocks)
+		t.fillSACK(&o.Options, blocks)
 	}
 	o.Cause = cause
 	t.acked()
 	t.stats.segsOut++
 	t.stats.bytesOut += uint64(n)
 	if n > 0 || flags.Has(tcpseg.FIN) {
+		t.spend(n)
 		t.snd.lastSent = now
 		if t.timers[rexmit] == 0 {
 			t.armRexmit(now)
@@ -405,24 +416,25 @@ func (t *TCB) emitReset(now Time, o *Out) {
 	t.stats.segsOut++
 }
 
-// settle arms the timer that fits what the connection waits for, once nothing more can be sent.
+// settle arms the timers that fit what the connection waits for, once nothing more can be sent.
 func (t *TCB) settle(now Time, held Held) {
 	if !t.synchronized() || t.state == TimeWaiting {
 		return
 	}
 	waiting := held == HeldPeerWindow || held == HeldSWS
 	shut := t.inFlight() == 0 && waiting || t.snd.wnd == 0 && (t.inFlight() > 0 || waiting)
-	if !shut {
+	if shut {
+		t.timers[rexmit] = 0
+		if t.timers[persist] == 0 {
+			t.armPersist(now)
+		}
+	} else {
 		if t.timers[persist] != 0 || t.persistBackoff > 0 {
 			t.stopPersist(now)
 		}
 		if t.inFlight() > 0 && t.timers[rexmit] == 0 {
 			t.armRexmit(now)
 		}
-		return
 	}
-	t.timers[rexmit] = 0
-	if t.timers[persist] == 0 {
-		t.armPersist(now)
-	}
+	t.armProbe(now)
 }

@@ -37,6 +37,20 @@ func (r *ranges) octets() int {
 	return n
 }
 
+// overlap returns the first stretch of [left, right) that the ranges cover already; empty: none.
+func (r *ranges) overlap(left, right tcpseg.Seq) (from, to tcpseg.Seq) {
+	if r == nil {
+		return left, left
+	}
+	for i := range r.list {
+		from, to = tcpseg.Max(left, r.list[i].left), tcpseg.Min(right, r.list[i].right)
+		if from.Less(to) {
+			return from, to
+		}
+	}
+	return left, left
+}
+
 // add includes [left, right) and reports whether there was room for it.
 func (r *ranges) add(left, right tcpseg.Seq) bool {
 	i := 0
@@ -73,11 +87,11 @@ func (r *ranges) take(nxt tcpseg.Seq) tcpseg.Seq {
 	return nxt
 }
 
-// sack fills the SACK option with at most most blocks: the range that changed last first, then
+// sack adds to the SACK option up to most blocks in all: the range that changed last first, then
 // the others from the newest to the oldest (RFC 2018 §4).
 func (r *ranges) sack(o *tcpseg.Options, most int) {
 	bound := r.clock + 1
-	for o.SACKCount = 0; int(o.SACKCount) < most; o.SACKCount++ {
+	for ; int(o.SACKCount) < most; o.SACKCount++ {
 		newest := -1
 		for i := range r.list {
 			if s := r.list[i].stamp; s < bound && (newest < 0 || s > r.list[newest].stamp) {

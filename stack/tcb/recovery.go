@@ -8,23 +8,28 @@ import (
 // dupThresh is how many duplicate ACKs mean a loss (RFC 5681 §3.2).
 const dupThresh = 3
 
-// recovery is where loss recovery stands (RFC 5681, 6582, 6675).
+// recovery is where loss recovery stands. With SACK losses are found by RACK (RFC 8985), without by duplicate ACKs
+// (RFC 5681, 6582).
 type recovery struct {
-	phase     recoveryPhase
-	cause     Cause      // what retransmissions are for
-	force     bool       // the next retransmission does not ask cwnd
-	hasTimed  bool       // the octet at timedOut has run into a time-out before
-	point     tcpseg.Seq // RecoveryPoint: what was sent when the loss was noticed
-	dupAcks   int32
-	dupOctets int32 // without SACK: what duplicate ACKs say has left the network
-	timedOut  tcpseg.Seq
+	phase      recoveryPhase
+	cause      Cause      // what retransmissions are for
+	frto       uint8      // where F-RTO stands
+	force      bool       // the next retransmission does not ask cwnd
+	metered    bool       // this fast recovery is PRR's
+	probe      bool       // a tail loss probe is due
+	fresh      bool       // new data was sent or acknowledged since the probe timer was set
+	reordering bool       // the early timer waits for the reordering window, not for a probe
+	point      tcpseg.Seq // RecoveryPoint: what was sent when the loss was noticed
+	quota      int32      // of PRR: octets that may go now
+	dupAcks    int32
+	dupOctets  int32 // without SACK: what duplicate ACKs say has left the network
 }
 
 type recoveryPhase uint8
 
 const (
 	open      recoveryPhase = iota
-	fastPhase               // RFC 6675 or 6582 recovery
+	fastPhase               // fast recovery (RFC 8985, RFC 6582)
 	afterRTO                // slow start over what was in flight at the time-out
 	afterShut               // a shut window opened: what it swallowed is sent again
 )
@@ -36,92 +41,154 @@ func (t *TCB) pipe() int {
 
 func (t *TCB) inFlight() int { return t.snd.nxt.Sub(t.snd.una) }
 
-// onAck follows an acceptable ACK that moved una by acked octets and delivered so many, of before in
-// flight; sample is the round-trip time it showed, or 0.
-func (t *TCB) onAck(now Time, acked, before, delivered int, sample Time) {
-	if sample != 0 {
-		t.rtt.sample(sample, before/(2*t.mss()))
+// news is what an acceptable ACK tells.
+type news struct {
+	delivery
+	una    tcpseg.Seq       // before it
+	before int              // octets in flight before it
+	sacked int              // octets of them that had been selectively acknowledged
+	acked  int              // octets by which it moved una
+	sample Time             // the round-trip time it shows; 0: none
+	dsack  tcpseg.SACKBlock // what the peer had twice; empty: nothing
+	dup    bool             // a duplicate ACK (RFC 5681 §2), with news if there is SACK
+}
+
+// onAck follows an acceptable ACK that came while data was in flight.
+func (t *TCB) onAck(now Time, n *news, seg *tcpseg.Segment) {
+	if n.sample != 0 {
+		t.sample(now, n.sample, n.before/(2*t.mss()))
 	}
-	if acked > 0 {
-		t.rec.dupAcks = 0
-		if !t.sackOK && t.rec.phase == fastPhase {
-			// A partial ACK took the hole and what duplicate ACKs had told of (RFC 6582 §3.2 step 5).
-			t.rec.dupOctets = max(t.rec.dupOctets-int32(max(acked-t.mss(), 0)), 0)
-		} else {
-			t.rec.dupOctets = 0
-		}
-		if t.rec.phase != open && t.rec.point.LessEq(t.snd.una) {
-			t.rec.phase, t.rec.dupOctets = open, 0
-			if t.runs.lost > 0 { // what was sent during recovery has holes of its own (5681-12)
-				t.enterFast(now, before, true)
-			}
-		}
+	if t.spurious(n, seg) || t.forwardRTO(n) {
+		t.undone(now, seg)
 	}
-	t.detectLoss(now, before, acked)
-	if t.rec.phase != fastPhase && delivered > 0 {
-		t.grow(now, before, delivered, sample)
+	if n.dup {
+		t.dupAck()
+	}
+	if n.acked > 0 {
+		t.advanced(now, n)
+	}
+	found := t.detectLoss(now, n)
+	if n.octets == 0 {
+		return
+	}
+	if t.proportional() {
+		t.proportion(n.octets, n.acked > 0 && !found)
+	}
+	if t.rec.phase != fastPhase {
+		t.grow(now, n)
+	}
+}
+
+// advanced follows an ACK that moved una.
+func (t *TCB) advanced(now Time, n *news) {
+	t.rec.dupAcks = 0
+	if !t.sackOK && t.rec.phase == fastPhase {
+		// A partial ACK took the hole and what duplicate ACKs had told of (RFC 6582 §3.2 step 5).
+		t.rec.dupOctets = max(t.rec.dupOctets-int32(max(n.acked-t.mss(), 0)), 0)
+	} else {
+		t.rec.dupOctets = 0
+	}
+	if t.rec.phase == open || t.snd.una.Less(t.rec.point) {
+		return
+	}
+	if t.rec.phase == fastPhase {
+		t.loss.rack.recovered()
+	}
+	t.rec.phase, t.rec.frto, t.rec.dupOctets = open, frtoOff, 0
+	if t.runs.lost > 0 { // what was sent during recovery has holes of its own (5681-12)
+		t.enterFast(now, n.before, n.before-n.sacked)
 	}
 }
 
 // grow tells the controller of delivered octets.
-func (t *TCB) grow(now Time, before, octets int, sample Time) {
+func (t *TCB) grow(now Time, n *news) {
 	round := t.snd.roundEnd.LessEq(t.snd.una)
 	if round {
 		t.snd.roundEnd = t.snd.nxt
 		t.snd.limited[1], t.snd.limited[0] = t.snd.limited[0], false
 	}
-	t.cc.OnAck(cc.Ack{Now: now, Bytes: octets, InFlight: before, Delivered: t.snd.delivered,
-		RTT: sample, SRTT: t.rtt.srtt, MinRTT: t.rtt.min, RoundStart: round,
+	t.cc.OnAck(cc.Ack{Now: now, Bytes: n.octets, InFlight: n.before, Delivered: t.snd.delivered,
+		RTT: n.sample, SRTT: t.rtt.srtt, MinRTT: t.rtt.min, RoundStart: round,
 		AppLimited: !t.snd.limited[0] && !t.snd.limited[1]})
 }
 
-// detectLoss enters fast recovery when enough was delivered beyond a hole, and within it finds
-// the next hole.
-func (t *TCB) detectLoss(now Time, before, acked int) {
-	if t.runs.n == 0 {
-		return
+// detectLoss looks for what is lost, and enters fast recovery for it. It reports whether anything was found.
+func (t *TCB) detectLoss(now Time, n *news) bool {
+	found := false
+	switch {
+	case !t.sackOK:
+		return t.detectDups(now, n)
+	case t.cfg.NoRACK:
+		found = t.runs.markLost(t.mss()) || t.rec.dupAcks >= dupThresh && t.runs.markHead(t.mss())
+	default:
+		found = t.overtaken(now)
 	}
-	found := t.sackOK && t.runs.markLost(t.mss())
-	switch t.rec.phase {
-	case open:
-		if !found && t.rec.dupAcks < dupThresh {
-			return
-		}
-		if !t.sackOK && t.snd.una.LessEq(t.rec.point) && t.rec.point != t.snd.iss {
-			return // echoes of an earlier recovery (RFC 6582 §3.2 step 1)
-		}
-		t.enterFast(now, before, found)
-	case fastPhase:
-		if !t.sackOK && acked > 0 { // partial ACK: the next hole starts at una
-			t.runs.markHead(t.mss())
-			t.rec.force = true
-		}
+	if found && t.rec.phase == open {
+		t.enterFast(now, n.before, n.before-n.sacked)
 	}
+	return found
 }
 
-// enterFast starts fast retransmit and fast recovery.
-func (t *TCB) enterFast(now Time, before int, found bool) {
-	if !found {
-		t.runs.markHead(t.mss())
+// detectDups finds a loss without SACK: by duplicate ACKs, and the next one by a partial ACK (RFC 6582 §3.2).
+func (t *TCB) detectDups(now Time, n *news) bool {
+	switch t.rec.phase {
+	case open:
+		if t.rec.dupAcks < dupThresh || t.snd.una.LessEq(t.rec.point) && t.rec.point != t.snd.iss {
+			return false // or echoes of an earlier recovery (step 1)
+		}
+		if t.runs.markHead(t.mss()) {
+			t.enterFast(now, n.before, n.before)
+			return true
+		}
+	case fastPhase:
+		if n.acked > 0 && t.runs.markHead(t.mss()) {
+			t.rec.force = true
+			return true
+		}
 	}
-	if t.runs.lost == 0 {
-		return // the first hole has been sent again already: only a time-out tells more
-	}
+	return false
+}
+
+// enterFast starts fast recovery for what is held for lost: flight octets are in the network or were until now, before
+// are not acknowledged.
+func (t *TCB) enterFast(now Time, before, flight int) {
 	t.stats.recoveries++
 	t.rec.phase, t.rec.point, t.rec.cause = fastPhase, t.snd.nxt, CauseFastRetransmit
-	t.rec.force = true
-	t.cc.OnLoss(cc.Loss{Now: now, InFlight: before, Lost: t.runs.lost})
+	t.beginUndo()
+	t.loss.tlp.probing = false
+	t.beginProportion(flight)
+	t.rec.force = !t.rec.metered
+	t.reduce(now, before)
+}
+
+// reduce tells the controller of a loss. What limited transmit and probes have sent beyond cwnd does not count (RFC
+// 5681 §3.2 step 2).
+func (t *TCB) reduce(now Time, inFlight int) {
+	t.cc.OnLoss(cc.Loss{Now: now, InFlight: min(inFlight, t.cc.Window()), Lost: t.runs.lost})
 }
 
 // onRTO answers a retransmission time-out on a synchronized connection (RFC 5681 §3.1, RFC 6298 §5).
 func (t *TCB) onRTO(now Time) {
-	again := t.rec.hasTimed && t.rec.timedOut == t.snd.una
-	t.rec.hasTimed, t.rec.timedOut = true, t.snd.una
+	l := t.needLoss(t.snd.una)
+	again := l.hasTimed && l.timedOut == t.snd.una
+	l.hasTimed, l.timedOut = true, t.snd.una
 	t.cc.OnRTO(cc.Loss{Now: now, InFlight: t.inFlight(), Lost: t.inFlight() - t.runs.sacked, Again: again})
-	t.runs.markAll()
+	if t.sackOK && !t.cfg.NoRACK {
+		t.runs.markTimedOut(now, max(l.rack.rtt, t.rtt.srtt)+t.reorderWindow())
+	} else {
+		t.runs.markAll()
+	}
+	t.rec.frto = frtoOff
+	if !again {
+		t.beginUndo()
+		if !t.stamped && t.rec.phase <= fastPhase {
+			t.rec.frto = frtoFirst
+		}
+	}
+	l.tlp.probing = false
 	t.rec.phase, t.rec.point, t.rec.cause = afterRTO, t.snd.nxt, CauseRTO
 	t.rec.dupAcks, t.rec.dupOctets = 0, 0
-	t.rec.force = true
+	t.rec.probe, t.rec.force = false, true
 }
 
 // windowReopened follows a window that opens after it had let nothing through: what probes and a
@@ -133,7 +200,7 @@ func (t *TCB) windowReopened(now Time) {
 	}
 	t.runs.markAll()
 	t.rec.phase, t.rec.point, t.rec.cause = afterShut, t.snd.nxt, CauseReopened
-	t.rec.dupAcks, t.rec.dupOctets = 0, 0
+	t.rec.dupAcks, t.rec.dupOctets, t.rec.frto = 0, 0, frtoOff
 }
 
 // dupAck counts a duplicate ACK (RFC 5681 §2).

@@ -1,6 +1,7 @@
 package tcb
 
 import (
+	"math"
 	"time"
 
 	"ustack/tcpseg"
@@ -17,22 +18,40 @@ const (
 
 // rtt estimates the round-trip time (RFC 6298).
 type rtt struct {
-	srtt, rttvar Time // srtt 0: no sample yet
-	min          Time
-	rto          Time  // the estimate's, without backoff
-	backoff      uint8 // how often the time-out was doubled since the last sample; stays at 255
-	// floor is the least that is added to srtt. RFC 6298 §2.4 asks for an RTO of one second at least; a lower
-	// floor must leave room for the peer's delayed ACK on top of any round-trip time, however steady.
-	floor Time
+	srtt, rttvar Time   // srtt 0: no sample yet
+	min          Time   // the smallest sample of the last two to four minutes
+	rto          Time   // the estimate's, without backoff
+	minSince     uint32 // s; when the smallest sample began to be sought anew
+	minNext      uint32 // µs; the smallest since
+	backoff      uint8  // how often the time-out was doubled since the last sample; stays at 255
 }
 
-// sample takes a measurement. When several samples come in a round trip, each weighs less, so that the
-// memory of the filter stays as long as RFC 6298 meant it (RFC 7323 appendix G).
-func (r *rtt) sample(m Time, perRound int) {
-	m = max(m, 1)
+// minWindow is half of how long a smallest round-trip time is believed: a path may have become longer (RFC 8985
+// §6.2 step 1). Here a second has 2^30 ns and a microsecond 2^10: rough will do, and shifts are cheap.
+const minWindow = 120
+
+// lower keeps the minimum.
+func (r *rtt) lower(now, m Time) {
+	us, s := uint32(min(m>>10+1, math.MaxUint32)), uint32(now>>30)
+	if s-r.minSince >= minWindow {
+		if r.minNext != 0 {
+			r.min = Time(r.minNext) << 10
+		}
+		r.minSince, r.minNext = s, us
+	}
+	r.minNext = min(r.minNext, us)
 	if r.min == 0 || m < r.min {
 		r.min = m
 	}
+}
+
+// sample takes a measurement. When several samples come in a round trip, each weighs less, so that the
+// memory of the filter stays as long as RFC 6298 meant it (RFC 7323 appendix G). Floor is the least that is added to
+// srtt: RFC 6298 §2.4 asks for an RTO of one second at least; a lower floor must leave room for the peer's delayed
+// ACK on top of any round-trip time, however steady.
+func (r *rtt) sample(now, m Time, perRound int, floor Time) {
+	m = max(m, 1)
+	r.lower(now, m)
 	if r.srtt == 0 {
 		r.srtt, r.rttvar = m, m/2
 	} else {
@@ -44,7 +63,7 @@ func (r *rtt) sample(m Time, perRound int) {
 		r.rttvar += (diff - r.rttvar) / (4 * n)
 		r.srtt += (m - r.srtt) / (8 * n)
 	}
-	r.rto = min(r.srtt+max(4*r.rttvar, r.floor), maxRTO)
+	r.rto = min(r.srtt+max(4*r.rttvar, floor), maxRTO)
 	r.backoff = 0
 }
 
@@ -52,6 +71,11 @@ func (r *rtt) sample(m Time, perRound int) {
 func (r *rtt) timeout() Time {
 	return min(r.rto<<min(r.backoff, 16), maxRTO)
 }
+
+// sample takes a measurement of the connection's round-trip time.
+func (t *TCB) sample(now, m Time, perRound int) { t.rtt.sample(now, m, perRound, t.minRTO()) }
+
+func (t *TCB) minRTO() Time { return orDefault(Time(t.cfg.MinRTO), defaultMinRTO) }
 
 // measure returns the round-trip time that an ACK which delivered d shows; 0: none. By Karn's rule (MUST-18)
 // an ACK that covers a retransmission tells nothing, neither of it nor of what had waited behind the

@@ -162,18 +162,49 @@ func (rs *runs) join(i int32) int32 {
 	return p
 }
 
-// delivery sums up what an ACK newly delivered.
+// delivery sums up what an ACK newly delivered. Before it is filled, now, minRTT and echo must be set.
 type delivery struct {
 	octets int  // newly acknowledged, cumulatively or selectively
 	sent   Time // when the latest of them was sent; 0: none
 	again  bool // some of them had been sent more than once
+
+	// For RACK: of the segment sent last, when it was sent and where it ends; copies that had no time to come are
+	// left out (RFC 8985 §6.2 step 2).
+	newest          Time // 0: none
+	newestEnd       tcpseg.Seq
+	lowest, highest tcpseg.Seq // ends: the lowest of what was sent only once, the highest of all
+	once            bool       // lowest is set
+
+	now, minRTT Time
+	echo        uint32 // the time that the ACK echoes, as our clock shows it
+	stamped     bool   // echo is set
 }
 
-// add includes n octets of r.
-func (d *delivery) add(r *run, n int) {
+// add includes the n octets of r that end at end.
+func (d *delivery) add(r *run, n int, end tcpseg.Seq) {
+	if d.octets == 0 || d.highest.Less(end) {
+		d.highest = end
+	}
 	d.octets += n
 	d.sent = max(d.sent, r.sent)
-	d.again = d.again || r.times > 1
+	if r.times == 1 {
+		if !d.once || end.Less(d.lowest) {
+			d.once, d.lowest = true, end
+		}
+	} else {
+		d.again = true
+		if d.earlier(r) {
+			return
+		}
+	}
+	if d.newest == 0 || sentAfter(r.sent, end, d.newest, d.newestEnd) {
+		d.newest, d.newestEnd = r.sent, end
+	}
+}
+
+// earlier reports whether of a run that was sent again it must have been an earlier copy that came.
+func (d *delivery) earlier(r *run) bool {
+	return d.now-r.sent < d.minRTT || d.stamped && int32(d.echo-tsClock(r.sent)) < 0
 }
 
 // ack removes what lies before una.
@@ -187,7 +218,7 @@ func (rs *runs) ack(una tcpseg.Seq, d *delivery) {
 		if r.sacked {
 			rs.sacked -= n
 		} else {
-			d.add(r, n)
+			d.add(r, n, r.start.Add(n))
 		}
 		if r.lost {
 			rs.lost -= n
@@ -223,7 +254,7 @@ func (rs *runs) sack(left, right tcpseg.Seq, d *delivery) {
 			i = rs.slab[i].next
 			r = &rs.slab[i]
 		}
-		d.add(r, r.len())
+		d.add(r, r.len(), r.end)
 		rs.setLost(r, false)
 		rs.setSacked(r, true)
 		if next := r.next; next != none {
@@ -261,31 +292,94 @@ func (rs *runs) markLost(mss int) bool {
 	return found
 }
 
-// markHead holds the first n octets in flight for lost, unless they were delivered or sent again already.
-func (rs *runs) markHead(n int) {
+// markHead holds the first n octets in flight for lost, unless they were delivered or sent again already, and reports
+// whether it did.
+func (rs *runs) markHead(n int) bool {
 	if rs.head == none {
-		return
+		return false
 	}
 	r := &rs.slab[rs.head]
 	if r.sacked || r.lost || r.times > 1 {
-		return
+		return false
 	}
 	if n < r.len() {
 		rs.split(rs.head, r.start.Add(n))
 		r = &rs.slab[rs.head]
 	}
 	rs.setLost(r, true)
+	return true
 }
 
-// markAll holds everything for lost that was not delivered. If the first run counts as delivered
-// although it is not acknowledged, the peer has reneged and no SACK is believed (RFC 2018 §8).
-func (rs *runs) markAll() {
-	reneged := rs.head != none && rs.slab[rs.head].sacked
+// markOvertaken holds for lost what was sent before the segment that was sent at sent and ends at end, and at least
+// patience ago (RFC 8985 §6.2 step 5). It reports whether there was any, and how long until all that was overtaken is
+// held for lost; 0: it is.
+func (rs *runs) markOvertaken(now, sent Time, end tcpseg.Seq, patience Time) (found bool, wait Time) {
 	for i := rs.head; i != none; i = rs.slab[i].next {
 		r := &rs.slab[i]
-		if reneged {
-			rs.setSacked(r, false)
+		switch {
+		case r.sacked || r.lost:
+		case !sentAfter(sent, end, r.sent, r.end):
+			if r.times == 1 {
+				return found, wait // and so is everything behind it
+			}
+		case r.sent+patience > now:
+			wait = max(wait, r.sent+patience-now)
+		default:
+			rs.setLost(r, true)
+			i = rs.join(i)
+			found = true
 		}
+	}
+	return found, wait
+}
+
+// markTimedOut holds for lost the first run and what was sent at least patience ago, but for what was delivered
+// (RFC 8985 §6.3).
+func (rs *runs) markTimedOut(now, patience Time) {
+	rs.forgetReneged()
+	for i := rs.head; i != none; i = rs.slab[i].next {
+		r := &rs.slab[i]
+		if !r.sacked && (i == rs.head || r.sent+patience <= now) {
+			rs.setLost(r, true)
+			i = rs.join(i)
+		}
+	}
+}
+
+// forgetReneged disbelieves all SACK blocks if the first run counts as delivered although it is not acknowledged: the
+// peer has reneged (RFC 2018 §8).
+func (rs *runs) forgetReneged() {
+	if rs.head == none || !rs.slab[rs.head].sacked {
+		return
+	}
+	for i := rs.head; i != none; i = rs.slab[i].next {
+		rs.setSacked(&rs.slab[i], false)
+	}
+}
+
+// unmark holds nothing for lost any more.
+func (rs *runs) unmark() {
+	for i := rs.head; i != none && rs.lost > 0; i = rs.slab[i].next {
+		rs.setLost(&rs.slab[i], false)
+	}
+}
+
+// lastSegment returns a run that is the last segment of size octets, or what is left for it, of what is in flight.
+func (rs *runs) lastSegment(size int) int32 {
+	i := rs.tail
+	r := &rs.slab[i]
+	if n := (r.len() - 1) % size; n+1 < r.len() {
+		rs.split(i, r.end.Add(-n-1))
+		i = rs.tail
+	}
+	return i
+}
+
+// markAll holds everything for lost that was not delivered.
+func (rs *runs) markAll() {
+	rs.forgetReneged()
+	for i := rs.head; i != none; i = rs.slab[i].next {
+		r := &rs.slab[i]
 		if !r.sacked {
 			rs.setLost(r, true)
 			i = rs.join(i)

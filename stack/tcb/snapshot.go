@@ -32,7 +32,7 @@ func (t *TCB) Snapshot(s *Snapshot) {
 		Una: t.snd.una, Nxt: t.snd.nxt, SndWnd: int(t.snd.wnd), SndQueued: t.snd.queue.len,
 		RcvNxt: t.rcv.nxt, RcvAdv: t.rcv.adv,
 		RcvQueued: t.Readable(), RcvOutOfOrder: t.rcv.outOfOrder.octets(),
-		MSS: t.mss(), Cwnd: t.cc.Window(), SSThresh: t.cc.SSThresh(),
+		MSS: t.mss(), Cwnd: t.cwnd(), SSThresh: t.cc.SSThresh(),
 		InFlight: t.inFlight(), Sacked: t.runs.sacked, Lost: t.runs.lost,
 		SRTT: t.rtt.srtt, RTTVar: t.rtt.rttvar, RTO: t.rtt.timeout(), MinRTT: t.rtt.min,
 		Deadline: t.Deadline(), RexmitAt: t.timers[rexmit], PersistAt: t.timers[persist], AckAt: t.timers[delack],

@@ -194,7 +194,7 @@ func TestWindowOfAnOldAck(t *testing.T) {
 
 // req: 6298-08 6298-09
 func TestTimerRestartsWithTheHead(t *testing.T) {
-	s := established(t, Options{}, sackPeer)
+	s := established(t, Options{NoTLP: true}, sackPeer)
 	s.write(9000).quiet().at(1150).recv(". 1:1(0) ack 1 sack 2001:8001").expect(". 1:1001(1000) ack 1", ". 1001:2001(1000) ack 1")
 	due := (s.now + s.tcb.rtt.timeout()) / ms
 	s.at(due - 1).quiet()

@@ -53,6 +53,7 @@ type TCB struct {
 	heard  Time // when the last acceptable segment came
 	stats  counters
 	seldom *seldom  // nil: all of it is zero
+	loss   *loss    // nil: nothing in flight has ever been overtaken or sent again
 	cubic  cc.Cubic // the usual cc, in place
 }
 
@@ -63,6 +64,7 @@ type seldom struct {
 	keepProbes   int32
 	keepProbed   Time // when the last probe went
 	challenge    challenge
+	duplicate    tcpseg.SACKBlock // what the peer sent in vain; empty: nothing
 }
 
 // needSeldom returns t.seldom, making it if there is none.
@@ -147,7 +149,7 @@ type pendingReset struct {
 
 type counters struct {
 	segsIn, segsOut, bytesIn, bytesOut uint64
-	rexmits, rtos, recoveries          uint32
+	rexmits, rtos, recoveries, undos   uint32
 }
 
 // begin makes of a blank TCB what Dial and Accept have in common.
@@ -157,7 +159,7 @@ func (t *TCB) begin(now Time, c *Config, mem Blocks, iss tcpseg.Seq, tsOffset ui
 		mem = heapBlocks{}
 	}
 	t.runs.init()
-	t.rtt = rtt{rto: initialRTO, floor: orDefault(Time(c.MinRTO), defaultMinRTO)}
+	t.rtt.rto = initialRTO
 	t.ts.offset = tsOffset
 	t.snd.iss, t.snd.una, t.snd.nxt = iss, iss, iss.Add(1)
 	t.snd.smallEnd, t.snd.roundEnd, t.rec.point = iss, iss, iss
@@ -206,7 +208,7 @@ func (t *TCB) Accept(now Time, c *Config, mem Blocks, h *Handshake) {
 	t.snd.una = h.ISS.Add(1)
 	t.setPeerWindow(int32(h.PeerWindow), h.IRS, t.snd.una) // never scaled in a SYN (RFC 7323 §2.2)
 	if h.RTT > 0 {
-		t.rtt.sample(h.RTT, 1)
+		t.sample(now, h.RTT, 1)
 	}
 	t.establish(now)
 }
@@ -232,7 +234,7 @@ func (t *TCB) negotiate(peer *tcpseg.Options) {
 func (t *TCB) establish(now Time) {
 	t.state = Established
 	if t.synTimeouts > 0 && t.rtt.srtt == 0 {
-		t.rtt.rto = max(afterSynRTO, t.rtt.floor) // RFC 6298 §5.7
+		t.rtt.rto = max(afterSynRTO, t.minRTO()) // RFC 6298 §5.7
 	}
 	t.rtt.backoff = 0
 	t.setController(t.mss(), t.initialWindow())
@@ -253,7 +255,7 @@ func (t *TCB) initialWindow() int {
 }
 
 func (t *TCB) setController(mss, segments int) {
-	p := cc.Params{MSS: mss, InitialWindow: segments}
+	p := cc.Params{MSS: mss, InitialWindow: segments, NoHyStart: t.cfg.NoHyStart}
 	if t.cfg.CC != nil {
 		t.cc = t.cfg.CC(p)
 		return

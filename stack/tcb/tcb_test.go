@@ -135,7 +135,7 @@ func TestNewReno(t *testing.T) {
 
 // req: 6298-10 6298-11 5681-08 5681-07
 func TestRTO(t *testing.T) {
-	s := established(t, Options{}, sackPeer)
+	s := established(t, Options{NoTLP: true}, sackPeer)
 	s.write(5000).quiet()
 	s.at(1199).expect().at(1200).expect(". 1:1001(1000) ack 1")
 	half := s.tcb.cc.SSThresh()
@@ -406,7 +406,7 @@ func TestSuperSegments(t *testing.T) {
 	s := established(t, Options{InitialWindow: 25}, sackPeer)
 	s.out.Limit = 60000
 	s.write(24500).expect("P. 1:24501(24500) ack 1 gso 1000")
-	s.recv(". 1:1(0) ack 1 sack 3001:7001").expect(". 1:1001(1000) ack 1") // the middle of it
+	s.recv(". 1:1(0) ack 1 sack 3001:7001").expect(". 1:2001(2000) ack 1 gso 1000") // the middle of it
 	if got := s.tcb.runs.sacked; got != 4000 {
 		t.Errorf("%d octets sacked", got)
 	}
@@ -444,9 +444,9 @@ func TestKarn(t *testing.T) {
 // A steady round trip longer than the floor still leaves room for a delayed ACK.
 // req: 6298-04 6298-14
 func TestSteadyRoundTrip(t *testing.T) {
-	r := rtt{rto: initialRTO, floor: defaultMinRTO}
-	for range 1000 {
-		r.sample(300*ms, 1)
+	r := rtt{rto: initialRTO}
+	for i := range Time(1000) {
+		r.sample(i*300*ms, 300*ms, 1, defaultMinRTO)
 	}
 	if got := r.timeout(); got < 480*ms {
 		t.Errorf("RTO %v on a round trip of 300 ms", time.Duration(got))

@@ -13,8 +13,9 @@ func (t *TCB) inputText(now Time, seg *tcpseg.Segment) Drop {
 	}
 	seq := seg.Seq
 	if old := t.rcv.nxt.Sub(seq); old > 0 { // trim what has come before (U-08)
-		p = p[min(old, len(p)):]
-		seq = t.rcv.nxt
+		old = min(old, len(p))
+		t.tellDuplicate(seq, seq.Add(old))
+		p, seq = p[old:], t.rcv.nxt
 	}
 	drop := DropNone
 	if most := max(t.rcv.adv.Sub(seq), 0); len(p) > most { // and what lies beyond the window
@@ -46,6 +47,7 @@ func (t *TCB) inputText(now Time, seg *tcpseg.Segment) Drop {
 // store puts text into the receive queue, in order or not.
 func (t *TCB) store(now Time, seq tcpseg.Seq, p []byte, gso int) Drop {
 	t.sizeUp(len(p), gso)
+	t.tellDuplicate(t.rcv.outOfOrder.overlap(seq, seq.Add(len(p))))
 	if seq != t.rcv.nxt {
 		return t.storeAhead(seq, p)
 	}

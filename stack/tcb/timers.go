@@ -7,6 +7,7 @@ type timer int
 
 const (
 	rexmit   timer = iota // retransmission of the oldest segment in flight (RFC 6298)
+	early                 // before it: a tail loss probe, or the end of the reordering window (RFC 8985)
 	persist               // probe of a window that lets nothing through (RFC 9293 §3.8.6.1)
 	delack                // delayed ACK (RFC 9293 §3.8.6.3)
 	keepidle              // keep-alive (RFC 9293 §3.8.4)
@@ -36,6 +37,13 @@ func (t *TCB) Deadline() Time {
 func (t *TCB) Expire(now Time) Events {
 	if t.due(delack, now) {
 		t.ack.now, t.ack.cause = true, CauseDelayedACK
+	}
+	if t.due(early, now) {
+		if t.rec.reordering {
+			t.expireReordering(now)
+		} else {
+			t.expireProbe(now) // it comes before a time-out of the same moment, and puts it off
+		}
 	}
 	if t.due(rexmit, now) {
 		t.expireRexmit(now)
