@@ -142,7 +142,7 @@ func (q *queue) sendPacket(sc *scratch, key *flowKey, label uint32, id uint16) u
 	tcpLen := o.Header.Len() + payload
 	ip := ippkt.Header{
 		Src: key.local, Dst: key.remote, Proto: ippkt.ProtoTCP, TTL: ippkt.DefaultTTL,
-		DontFragment: true, ID: uint32(id), FlowLabel: label, // PMTU-01
+		DontFragment: true, ID: uint32(id), FlowLabel: label, TOS: o.ECN, // PMTU-01
 	}
 	hdr := ip.AppendTo(sc.hdr[:0], tcpLen)
 	ipLen := len(hdr)

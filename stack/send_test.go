@@ -10,6 +10,7 @@ import (
 
 	"ustack/ippkt"
 	"ustack/stack/link"
+	"ustack/stack/tcb"
 	"ustack/tcpseg"
 )
 
@@ -245,4 +246,41 @@ func TestWriteGather(t *testing.T) {
 			t.Errorf("segments of %v octets, or wrong ones", sizes)
 		}
 	})
+}
+
+// The ECN bits of new data are those the TCB asks for, cut in software or not; a handshake has none.
+// req: 3168-02 3168-09 TSO-17
+func TestECNBits(t *testing.T) {
+	for _, is6 := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWire(t)
+			l, err := (&ListenConfig{Stack: w.s, Options: &tcb.Options{ECN: true}}).Listen(t.Context(), "tcp", ":80")
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := w.peer(is6, 80, 4000)
+			p.send(tcpseg.SYN|tcpseg.ECE|tcpseg.CWR, "")
+			synAck := w.answer()
+			ip, s := w.parse(synAck)
+			if ip.ECN() != 0 || s.Flags != tcpseg.SYN|tcpseg.ACK|tcpseg.ECE {
+				t.Errorf("SYN,ACK %v with codepoint %d", s.Flags, ip.ECN())
+			}
+			p.ack = s.Seq.Add(1)
+			p.send(tcpseg.ACK, "")
+			c, err := l.AcceptConn()
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Write(make([]byte, 3001))
+			data := w.recv()
+			for i, b := range data {
+				if ip, _ := w.parse(b); ip.ECN() != 2 || ip.TOS>>2 != 0 {
+					t.Errorf("packet %d has TOS %#x", i, ip.TOS)
+				}
+			}
+			if len(data) < 2 {
+				t.Errorf("%d packets", len(data))
+			}
+		})
+	}
 }

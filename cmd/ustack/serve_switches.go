@@ -47,6 +47,7 @@ var tcpSwitches = []switchDef{
 	{"hystart", "on|off", "on", "CUBIC ends slow start when the round-trip time grows", offSwitch(func(s *switches) *bool { return &s.tcp.NoHyStart })},
 	{"rack", "on|off", "on", "find losses by time, and probe for lost tails", offSwitch(func(s *switches) *bool { return &s.tcp.NoRACK })},
 	{"prr", "on|off", "on", "spread the reduction of a fast recovery over a round trip", offSwitch(func(s *switches) *bool { return &s.tcp.NoPRR })},
+	{"ecn", "on|off", "off", "explicit congestion notification", onSwitch(func(s *switches) *bool { return &s.tcp.ECN })},
 	{"sack", "on|off", "on", "selective acknowledgement", offSwitch(func(s *switches) *bool { return &s.tcp.NoSACK })},
 	{"timestamps", "on|off", "on", "the timestamps option", offSwitch(func(s *switches) *bool { return &s.tcp.NoTimestamps })},
 	{"window-scale", "on|off", "on", "windows beyond 64 KiB", offSwitch(func(s *switches) *bool { return &s.tcp.NoWindowScale })},
@@ -189,13 +190,20 @@ func setClose(s *switches, v string) error {
 	return nil
 }
 
-// offSwitch takes on and off for a field that says what is off.
+// onSwitch sets a field that is true for on, offSwitch one that is true for off.
+func onSwitch(field func(*switches) *bool) func(*switches, string) error {
+	return boolSwitch("on", field)
+}
 func offSwitch(field func(*switches) *bool) func(*switches, string) error {
+	return boolSwitch("off", field)
+}
+
+func boolSwitch(set string, field func(*switches) *bool) func(*switches, string) error {
 	return func(s *switches, v string) error {
 		if v != "on" && v != "off" {
 			return errors.New("want on or off")
 		}
-		*field(s) = v == "off"
+		*field(s) = v == set
 		return nil
 	}
 }

@@ -18,7 +18,7 @@ type Ack struct {
 	MinRTT     Time  // smallest RTT seen; 0: none yet
 	RoundStart bool  // first ACK of a new round trip
 	AppLimited bool  // cwnd did not limit sending in this round: the window must not grow (RFC 9438 §5.8)
-	ECE        bool
+	ECE        bool  // it echoes a mark: the window must not grow (RFC 3168 §6.1.2)
 }
 
 // Loss tells of a congestion signal.

@@ -58,7 +58,7 @@ func (c *Cubic) Touch() uint64 { return uint64(c.cwnd) ^ uint64(c.lastAck) }
 func (c *Cubic) Name() string { return "cubic" }
 
 func (c *Cubic) OnAck(a Ack) {
-	if a.AppLimited || a.Bytes <= 0 {
+	if a.AppLimited || a.ECE || a.Bytes <= 0 {
 		c.lastAck = a.Now
 		return
 	}

@@ -17,7 +17,7 @@ func NewReno(p Params) Controller { return &reno{window: newWindow(p)} }
 func (r *reno) Name() string { return "reno" }
 
 func (r *reno) OnAck(a Ack) {
-	if a.AppLimited || a.Bytes <= 0 {
+	if a.AppLimited || a.ECE || a.Bytes <= 0 {
 		return
 	}
 	if r.inSlowStart() {

@@ -143,3 +143,25 @@ func TestNoStall(t *testing.T) {
 		}
 	}
 }
+
+// A router that marks needs not drop: with ECN a bottleneck moves as much without sending anything again.
+// req: 3168-04 3168-06
+func TestMarksInsteadOfLosses(t *testing.T) {
+	for _, ecn := range []bool{false, true} {
+		s := New(7)
+		a, b := s.AddHost("a", HostConfig{}), s.AddHost("b", HostConfig{})
+		s.Connect(a, b, Wire{Delay: 10 * Millisecond, Rate: 2_000_000, Queue: 60_000, Mark: 15_000})
+		o := tcb.Config{Options: tcb.Options{ECN: ecn, NoHyStart: true}}
+		b.Listen(80, Endpoint{Config: o, Orderly: true})
+		c := a.Dial(b, 4000, 80, Endpoint{Config: o, Script: Script{Write: 4 << 20, WriteChunk: 1 << 20}, Orderly: true})
+		if err := s.Run(); err != nil {
+			t.Fatal(err)
+		}
+		if lost := c.watch.resent > 0; lost == ecn {
+			t.Errorf("ECN %v: %d segments were sent again", ecn, c.watch.resent)
+		}
+		if took := c.doneAt - Second; took > 3*Second { // 2.1 s at the bottleneck's rate
+			t.Errorf("ECN %v: took %s", ecn, clock(took))
+		}
+	}
+}

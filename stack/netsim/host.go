@@ -183,7 +183,7 @@ func (h *Host) deliver(p packet) {
 		h.fail("what is encoded can be parsed", "%v: %x", err, p.b[:min(len(p.b), 60)])
 		return
 	}
-	seg.GSOSize = p.gso
+	seg.GSOSize, seg.ECN = p.gso, p.ecn
 	if p.forged {
 		h.note(seg.DstPort, "gets a forged %v", seg)
 	}
@@ -238,7 +238,7 @@ func (h *Host) send(f flow, o *tcb.Out, base, remote tcpseg.Seq) {
 	}
 	hdr := o.Header
 	r := record{at: h.sim.now, who: h.name, port: f.local, hdr: &hdr, length: o.PayloadLen(), gso: o.GSOSize, cause: o.Cause, base: base, remote: remote}
-	p := packet{from: h, b: b, gso: o.GSOSize}
+	p := packet{from: h, b: b, gso: o.GSOSize, ecn: o.ECN}
 	if o.GSOSize > 0 && h.sim.chance(l.Whole) {
 		r.note = " WHOLE" + l.send(p)
 		h.sim.log.add(r)

@@ -34,7 +34,7 @@ type watch struct {
 	arrived                tcpseg.Seq // end of the furthest octet
 	peerAck                tcpseg.Seq // latest ACK
 	peerEdge               tcpseg.Seq // furthest right edge the peer has promised
-	rtoAt, rtoGap, rtoSRTT Time       // of the last time-out: when, how long after the one before, SRTT then
+	rtoAt, rtoGap, rtoSRTT Time       // of the last time-out: when, or when what timed out was sent again; how long it took, SRTT then
 	rtoUna                 tcpseg.Seq
 	rexmitAt               Time      // the retransmission timer
 	armedRTO               Time      // RTO when it was set
@@ -138,6 +138,9 @@ type sending struct {
 
 // remember notes when what is in flight was sent last.
 func (w *watch) remember(now Time, start, end tcpseg.Seq, s *tcb.Snapshot) {
+	if w.rtoUna == s.Una && start.LessEq(s.Una) && s.Una.Less(end) {
+		w.rtoAt = now
+	}
 	keep := 0
 	for keep < len(w.sends) && w.sends[keep].end.LessEq(s.Una) {
 		keep++
@@ -199,11 +202,10 @@ func (w *watch) sentSYN(o *tcb.Out) {
 	if w.started && o.Flags == w.synFlags && (o.Options.MSS != uint16(w.ourMSS) || o.Options.Scale != w.ourScale) {
 		w.fail("a SYN keeps its options", "%v, before MSS %d scale %d", o.Header, w.ourMSS, w.ourScale) // 7323-05
 	}
-	w.started, w.synFlags = true, o.Flags
-	w.nxt = tcpseg.Max(w.nxt, w.iss.Add(1))
-	if w.nxt.Sub(w.iss) > 1<<30 {
+	if !w.started {
 		w.nxt = w.iss.Add(1)
 	}
+	w.started, w.synFlags = true, o.Flags
 	w.ourMSS = int(o.Options.MSS)
 	w.weScale, w.ourScale = o.Options.HasScale, o.Options.Scale
 	w.weStamp, w.weSACK = o.Options.HasTimestamps, o.Options.SACKPermitted
@@ -227,6 +229,7 @@ func (w *watch) sent(now Time, o *tcb.Out, s *tcb.Snapshot) {
 		w.fail("every segment of a connection has ACK", "%v", o.Header)
 	}
 	w.sentOptions(o, s)
+	w.sentECN(o, s)
 	w.sentACK(o, s)
 	w.sentData(now, o, s)
 }
@@ -253,6 +256,17 @@ func (w *watch) sentOptions(o *tcb.Out, s *tcb.Snapshot) {
 		if b.Left == o.Ack {
 			w.fail("what is in order is acknowledged, not SACKed", "%v", o.Header)
 		}
+	}
+}
+
+// sentECN: only new data may be marked on its way, and nothing speaks of marks unless both ends agreed to (RFC 3168 §6.1).
+func (w *watch) sentECN(o *tcb.Out, s *tcb.Snapshot) {
+	if speaks := o.Flags&(tcpseg.ECE|tcpseg.CWR) != 0; (speaks || o.ECN != 0) && !s.ECN {
+		w.fail("ECN needs both ends", "%v, codepoint %d", o.Header, o.ECN)
+	}
+	old := o.PayloadLen() == 0 || o.Seq.Less(w.nxt) || o.Cause == tcb.CauseProbe
+	if old && (o.ECN != 0 || o.Flags.Has(tcpseg.CWR)) {
+		w.fail("only new data is ECN-capable and says CWR", "%v, codepoint %d, %v", o.Header, o.ECN, o.Cause)
 	}
 }
 

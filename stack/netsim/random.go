@@ -62,6 +62,7 @@ func (s *Sim) randomWire(harsh, mtu int) Wire {
 	if s.chance(0.4) {
 		w.Rate = pick(s, 20_000, 200_000, 2_000_000, 50_000_000)
 		w.Queue = pick(s, 8_000, 32_000, 200_000)
+		w.Mark = pick(s, 0, w.Queue/4)
 	}
 	if harsh == 0 {
 		return w
@@ -148,6 +149,7 @@ func (s *Sim) randomOptions() tcb.Options {
 		NoTLP:         s.chance(0.15),
 		NoPRR:         s.chance(0.15),
 		NoHyStart:     s.chance(0.2),
+		ECN:           s.chance(0.4),
 		NoWindowScale: s.chance(0.25),
 		MSS:           pick(s, 0, 0, 0, 100, 536, 1000),
 		KeepAlive:     s.chance(0.1),

@@ -24,6 +24,7 @@ type Wire struct {
 	Corrupt   float64 // one bit flips: the checksum must catch it
 	Rate      int     // octets per second; 0: unlimited
 	Queue     int     // octets waiting for the rate; beyond it packets are dropped [64 KiB]
+	Mark      int     // octets waiting from which on packets that allow it are marked, not dropped (RFC 3168); 0: never
 	MTU       int     // octets of an IP packet [1500]; a larger one breaks a law
 	Whole     float64 // how often a super-segment passes uncut
 	// Until ends the wire's life: later packets vanish; 0: never.
@@ -38,6 +39,7 @@ type packet struct {
 	from   *Host
 	b      []byte
 	gso    int
+	ecn    uint8
 	forged bool
 }
 
@@ -76,19 +78,22 @@ func (l *link) send(p packet) (fate string) {
 	if !ok {
 		return " QUEUE FULL"
 	}
+	if l.Mark > 0 && p.ecn != 0 && l.waiting() > l.Mark {
+		p.ecn, fate = 3, " MARKED"
+	}
 	if s.chance(l.Loss) {
 		return " LOST"
 	}
 	at += l.Delay + s.span(l.Jitter)
 	if s.chance(l.Reorder) {
 		at += s.span(max(l.ReorderBy, Millisecond))
-		fate = " REORDERED"
+		fate += " REORDERED"
 	} else {
 		at = max(at, l.lastAt)
 		l.lastAt = at
 	}
 	if s.chance(l.Duplicate) {
-		l.arrive(at+s.span(l.Delay+Millisecond), packet{from: p.from, b: append([]byte(nil), p.b...), gso: p.gso})
+		l.arrive(at+s.span(l.Delay+Millisecond), packet{from: p.from, b: append([]byte(nil), p.b...), gso: p.gso, ecn: p.ecn})
 		fate += " TWICE"
 	}
 	if s.chance(l.Corrupt) {
@@ -110,13 +115,15 @@ func (l *link) queue(n int) (Time, bool) {
 		limit = 64 << 10
 	}
 	l.freeAt = max(l.freeAt, l.sim.now)
-	waiting := int(l.freeAt-l.sim.now) * l.Rate / int(Second)
-	if waiting+n > limit && waiting > 0 {
+	if waiting := l.waiting(); waiting+n > limit && waiting > 0 {
 		return 0, false
 	}
 	l.freeAt += Time(n) * Second / Time(l.Rate)
 	return l.freeAt, true
 }
+
+// waiting returns how many octets wait for the rate limiter.
+func (l *link) waiting() int { return int(l.freeAt-l.sim.now) * l.Rate / int(Second) }
 
 func (l *link) arrive(at Time, p packet) {
 	l.sim.agenda.add(at, func() { l.to.receive(p) })
@@ -164,7 +171,7 @@ func checksum(from, to *Host, b []byte) uint16 {
 func cut(p packet, to *Host) []packet {
 	seg, err := tcpseg.Parse(p.b)
 	if err != nil || p.gso == 0 || len(seg.Payload) <= p.gso {
-		return []packet{{from: p.from, b: p.b}}
+		return []packet{{from: p.from, b: p.b, ecn: p.ecn}}
 	}
 	var out []packet
 	h := seg.Header
@@ -180,7 +187,7 @@ func cut(p packet, to *Host) []packet {
 		}
 		b := append(h.AppendTo(nil), seg.Payload[off:end]...)
 		seal(p.from, to, b)
-		out = append(out, packet{from: p.from, b: b})
+		out = append(out, packet{from: p.from, b: b, ecn: p.ecn})
 	}
 	return out
 }

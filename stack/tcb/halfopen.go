@@ -31,6 +31,7 @@ const (
 	offersScale offers = 1 << iota
 	offersSACK
 	offersTimestamps
+	offersECN
 )
 
 // owed is what a HalfOpen has to send.
@@ -61,7 +62,8 @@ func Passive(now Time, c *Config, syn *tcpseg.Segment, iss tcpseg.Seq, tsOffset 
 	for _, o := range [...]struct {
 		sent bool
 		bit  offers
-	}{{syn.Options.HasScale, offersScale}, {syn.Options.SACKPermitted, offersSACK}, {syn.Options.HasTimestamps, offersTimestamps}} {
+	}{{syn.Options.HasScale, offersScale}, {syn.Options.SACKPermitted, offersSACK}, {syn.Options.HasTimestamps, offersTimestamps},
+		{syn.Flags&ecnAsk == ecnAsk, offersECN}} {
 		if o.sent {
 			h.offers |= o.bit
 		}
@@ -75,6 +77,8 @@ func (h *HalfOpen) rcvNxt() tcpseg.Seq { return h.irs.Add(1) }
 
 // window is what our SYN,ACK advertises.
 func (h *HalfOpen) window() int { return synWindow(&h.c.Options) }
+
+func (h *HalfOpen) ecn() bool { return h.has(offersECN) && h.c.ECN }
 
 func (h *HalfOpen) timestamps() bool { return h.has(offersTimestamps) && !h.c.NoTimestamps }
 
@@ -135,7 +139,7 @@ func (h *HalfOpen) challenge(now Time, d Drop) (HalfOpenResult, Drop) {
 
 // Output fills o with what is to be sent, once for each reason; false: nothing.
 func (h *HalfOpen) Output(now Time, o *Out) bool {
-	o.Payload, o.GSOSize, o.Held = [4][]byte{}, 0, HeldHandshake
+	o.Payload, o.GSOSize, o.ECN, o.Held = [4][]byte{}, 0, 0, HeldHandshake
 	rcv := h.rcvNxt()
 	switch h.owed {
 	case oweSynAck:
@@ -160,6 +164,9 @@ func (h *HalfOpen) synAck(now Time, o *Out) {
 	answerOptions(&opt, opt.SACKPermitted && h.has(offersSACK), h.timestamps(), h.has(offersScale), h.tsRecent)
 	h.stamp(now, &opt)
 	o.Header = tcpseg.Header{Seq: h.iss, Ack: h.rcvNxt(), Flags: tcpseg.SYN | tcpseg.ACK, Window: uint16(h.window()), Options: opt}
+	if h.ecn() {
+		o.Flags |= tcpseg.ECE
+	}
 	o.Cause = CauseSYN
 	if h.sentAt == 0 {
 		h.due = now + initialRTO
@@ -194,7 +201,7 @@ func (h *HalfOpen) Deadline() Time { return h.due }
 // Handshake returns what Accept needs.
 func (h *HalfOpen) Handshake() Handshake {
 	return Handshake{ISS: h.iss, IRS: h.irs, PeerWindow: h.peerWindow, TSOffset: h.tsOffset, TSRecent: h.tsRecent,
-		RTT: h.rtt, Resent: int(h.resent),
+		RTT: h.rtt, Resent: int(h.resent), ECN: h.ecn(),
 		Peer: tcpseg.Options{MSS: h.mss, HasScale: h.has(offersScale), Scale: h.scale, SACKPermitted: h.has(offersSACK),
 			HasTimestamps: h.has(offersTimestamps), TSVal: h.tsRecent}}
 }
@@ -205,7 +212,7 @@ func Refuse(seg *tcpseg.Segment, o *Out) bool {
 	if seg.Flags.Has(tcpseg.RST) {
 		return false
 	}
-	o.Payload, o.GSOSize, o.Cause = [4][]byte{}, 0, CauseReset
+	o.Payload, o.GSOSize, o.ECN, o.Cause = [4][]byte{}, 0, 0, CauseReset
 	if seg.Flags.Has(tcpseg.ACK) {
 		o.Header = tcpseg.Header{Seq: seg.Ack, Flags: tcpseg.RST}
 	} else {

@@ -43,6 +43,9 @@ func (t *TCB) inputSynSent(now Time, seg *tcpseg.Segment) Drop {
 		return DropSynSent
 	}
 	t.takeSYN(now, seg)
+	if hasACK && t.agreesECN(seg) {
+		t.ecn = ecnOn
+	}
 	if !hasACK { // simultaneous open
 		t.state = SynReceived
 		t.runs.markAll() // our SYN goes again, as SYN,ACK
@@ -183,6 +186,12 @@ func (t *TCB) checkSequence(now Time, seg *tcpseg.Segment) Drop {
 	t.answer(now, seg)
 	if t.ackInRange(seg) { // the peer is there: no more keep-alive probes for now
 		t.hear(now)
+		if n == 0 && first == -1 && t.synchronized() {
+			// Of two ends whose probes crossed, each may stand before an octet that the other has taken: without
+			// their ACKs they would answer each other for ever (U-15).
+			t.takeACK(now, seg)
+			t.afterACK(now)
+		}
 	}
 	return drop
 }
@@ -236,7 +245,7 @@ func (t *TCB) inputACK(now Time, seg *tcpseg.Segment) Drop {
 
 // takeACK moves the left edge and the peer's window, and tells loss recovery.
 func (t *TCB) takeACK(now Time, seg *tcpseg.Segment) {
-	n := news{una: t.snd.una, before: t.inFlight(), sacked: t.runs.sacked, acked: max(seg.Ack.Sub(t.snd.una), 0),
+	n := news{marked: t.ecn&ecnOn != 0 && seg.Flags.Has(tcpseg.ECE), una: t.snd.una, before: t.inFlight(), sacked: t.runs.sacked, acked: max(seg.Ack.Sub(t.snd.una), 0),
 		delivery: delivery{now: now, minRTT: t.rtt.min, stamped: t.stamped, echo: seg.Options.TSEcr - t.ts.offset}}
 	shut := t.timers[persist] != 0 && t.snd.wnd == 0
 	if n.acked > 0 {
@@ -259,6 +268,7 @@ func (t *TCB) takeACK(now Time, seg *tcpseg.Segment) {
 		t.duplicated(now, &n, seg)
 		t.probed(now, &n, seg)
 	}
+	t.takeEcho(now, &n)
 	if shut && t.snd.wnd > 0 {
 		t.windowReopened(now)
 	}

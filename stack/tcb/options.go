@@ -37,6 +37,8 @@ type Options struct {
 	NoRACK, NoTLP, NoPRR bool
 	// NoHyStart has slow start end by a loss only (RFC 9406).
 	NoHyStart bool
+	// ECN asks for explicit congestion notification, and agrees to it (RFC 3168).
+	ECN bool
 	// MSS caps the segment size in octets of payload, both ways [what the link takes].
 	MSS int
 	// RcvBuf and SndBuf fix the buffers in octets [0: sized automatically].

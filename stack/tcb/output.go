@@ -45,7 +45,7 @@ func (t *TCB) segmentSize() int {
 // Output fills o with the next segment to send and returns true, or returns false with o.Held.
 // It is the only place that decides whether something is sent.
 func (t *TCB) Output(now Time, o *Out) bool {
-	o.Payload, o.GSOSize, o.Held = [4][]byte{}, 0, HeldIdle
+	o.Payload, o.GSOSize, o.ECN, o.Held = [4][]byte{}, 0, 0, HeldIdle
 	if t.rst.due {
 		t.emitReset(now, o)
 		return true
@@ -83,6 +83,9 @@ func (t *TCB) outputSYN(now Time, o *Out) bool {
 	opt := synOptions(&t.cfg.Options, int(t.rcv.mss), t.rcv.scale)
 	flags := tcpseg.SYN
 	o.Ack = 0
+	if t.state == SynSent && t.asksECN() {
+		flags |= ecnAsk
+	}
 	if t.state == SynReceived {
 		flags |= tcpseg.ACK
 		o.Ack = t.rcv.nxt
@@ -188,6 +191,7 @@ func (t *TCB) resend(now Time, o *Out, i int32, n int, cause Cause) int {
 		flags |= tcpseg.PSH
 	}
 	t.emit(now, o, start, text, flags, cause)
+	t.mark(o, false)
 	return n
 }
 
@@ -215,6 +219,10 @@ func (t *TCB) outputNew(now Time, o *Out) bool {
 	unsent := t.unsent()
 	finDue := t.snd.closing && !t.snd.fin
 	if unsent == 0 && !finDue {
+		return false
+	}
+	if t.paused() {
+		_, o.Held = t.heldCwnd()
 		return false
 	}
 	t.restartIdle(now)
@@ -324,6 +332,7 @@ func (t *TCB) sendNew(now Time, o *Out, n int, fin bool, cause Cause) {
 	t.snd.nxt = end
 	t.rec.fresh = true
 	t.emit(now, o, start, n, flags, cause)
+	t.mark(o, n > 0 && cause != CauseProbe)
 }
 
 // sendFIN moves to the state in which our FIN is in flight.
@@ -364,6 +373,7 @@ func (t *TCB) outputACK(now Time, o *Out) bool {
 		t.emit(now, o, t.snd.nxt.Add(-1), 0, 0, CauseKeepAlive) // SHLD-12
 	case t.ack.now && t.state != SynSent:
 		t.emit(now, o, t.ackSeq(), 0, 0, t.ack.cause)
+		t.mark(o, false)
 	default:
 		return false
 	}

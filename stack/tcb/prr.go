@@ -34,8 +34,8 @@ func (t *TCB) proportion(delivered int, safe bool) {
 		}
 		n = min(n, target-pipe)
 	}
-	if p.out == 0 && n <= 0 {
-		n = t.mss() // the first retransmission always goes
+	if p.out == 0 {
+		n = max(n, t.mss()) // the first retransmission always goes
 	}
 	t.rec.quota = octets32(max(n, 0))
 }

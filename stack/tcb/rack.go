@@ -12,6 +12,9 @@ type loss struct {
 
 	hasTimed bool // the octet at timedOut has run into a time-out before
 	timedOut tcpseg.Seq
+
+	reduced   bool // cwnd was reduced when reducedTo was the next to be sent
+	reducedTo tcpseg.Seq
 }
 
 // needLoss returns t.loss, making it if there is none. Everything before una was acknowledged in order.

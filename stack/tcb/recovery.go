@@ -50,6 +50,7 @@ type news struct {
 	acked  int              // octets by which it moved una
 	sample Time             // the round-trip time it shows; 0: none
 	dsack  tcpseg.SACKBlock // what the peer had twice; empty: nothing
+	marked bool             // ECE, where the ends agreed on ECN
 	dup    bool             // a duplicate ACK (RFC 5681 §2), with news if there is SACK
 }
 
@@ -108,7 +109,7 @@ func (t *TCB) grow(now Time, n *news) {
 		t.snd.limited[1], t.snd.limited[0] = t.snd.limited[0], false
 	}
 	t.cc.OnAck(cc.Ack{Now: now, Bytes: n.octets, InFlight: n.before, Delivered: t.snd.delivered,
-		RTT: n.sample, SRTT: t.rtt.srtt, MinRTT: t.rtt.min, RoundStart: round,
+		RTT: n.sample, SRTT: t.rtt.srtt, MinRTT: t.rtt.min, RoundStart: round, ECE: n.marked,
 		AppLimited: !t.snd.limited[0] && !t.snd.limited[1]})
 }
 
@@ -161,10 +162,15 @@ func (t *TCB) enterFast(now Time, before, flight int) {
 	t.reduce(now, before)
 }
 
-// reduce tells the controller of a loss. What limited transmit and probes have sent beyond cwnd does not count (RFC
-// 5681 §3.2 step 2).
+// reduce tells the controller of a loss, unless it has heard of this window's congestion by ECN (RFC 3168 §6.1.2). What
+// limited transmit and probes have sent beyond cwnd does not count (RFC 5681 §3.2 step 2).
 func (t *TCB) reduce(now Time, inFlight int) {
+	if l := t.loss; l.reduced && t.snd.una.Less(l.reducedTo) {
+		l.undo.armed = false // that reduction was not for a loss
+		return
+	}
 	t.cc.OnLoss(cc.Loss{Now: now, InFlight: min(inFlight, t.cc.Window()), Lost: t.runs.lost})
+	t.noteReduction()
 }
 
 // onRTO answers a retransmission time-out on a synchronized connection (RFC 5681 §3.1, RFC 6298 §5).
@@ -173,6 +179,7 @@ func (t *TCB) onRTO(now Time) {
 	again := l.hasTimed && l.timedOut == t.snd.una
 	l.hasTimed, l.timedOut = true, t.snd.una
 	t.cc.OnRTO(cc.Loss{Now: now, InFlight: t.inFlight(), Lost: t.inFlight() - t.runs.sacked, Again: again})
+	t.noteReduction()
 	if t.sackOK && !t.cfg.NoRACK {
 		t.runs.markTimedOut(now, max(l.rack.rtt, t.rtt.srtt)+t.reorderWindow())
 	} else {

@@ -78,7 +78,7 @@ func format(o *Out) string {
 	for _, f := range []struct {
 		bit  tcpseg.Flags
 		name string
-	}{{tcpseg.SYN, "S"}, {tcpseg.FIN, "F"}, {tcpseg.RST, "R"}, {tcpseg.PSH, "P"}, {tcpseg.ACK, "."}} {
+	}{{tcpseg.SYN, "S"}, {tcpseg.FIN, "F"}, {tcpseg.RST, "R"}, {tcpseg.PSH, "P"}, {tcpseg.ECE, "E"}, {tcpseg.CWR, "W"}, {tcpseg.ACK, "."}} {
 		if o.Flags.Has(f.bit) {
 			b.WriteString(f.name)
 		}
@@ -90,6 +90,9 @@ func format(o *Out) string {
 	}
 	if o.GSOSize > 0 {
 		fmt.Fprintf(&b, " gso %d", o.GSOSize)
+	}
+	if o.ECN != 0 {
+		fmt.Fprintf(&b, " ecn %d", o.ECN)
 	}
 	for i, block := range o.Options.Blocks() {
 		if i == 0 {
@@ -137,7 +140,8 @@ func (s *script) parse(text string) tcpseg.Segment {
 	seg := tcpseg.Segment{Header: tcpseg.Header{Window: 65535}}
 	f := strings.Fields(text)
 	for _, c := range f[0] {
-		seg.Flags |= map[rune]tcpseg.Flags{'S': tcpseg.SYN, 'F': tcpseg.FIN, 'R': tcpseg.RST, 'P': tcpseg.PSH, '.': tcpseg.ACK}[c]
+		seg.Flags |= map[rune]tcpseg.Flags{'S': tcpseg.SYN, 'F': tcpseg.FIN, 'R': tcpseg.RST, 'P': tcpseg.PSH,
+			'E': tcpseg.ECE, 'W': tcpseg.CWR, '.': tcpseg.ACK}[c]
 	}
 	var from, to, n int
 	if _, err := fmt.Sscanf(f[1], "%d:%d(%d)", &from, &to, &n); err != nil || to-from != n {
@@ -167,6 +171,8 @@ func (s *script) parse(text string) tcpseg.Segment {
 			seg.Options.TSVal, seg.Options.TSEcr = uint32(num()), uint32(num())
 		case "gso":
 			seg.GSOSize = num()
+		case "ecn":
+			seg.ECN = uint8(num())
 		case "sack":
 			for ; i+1 < len(f) && strings.Contains(f[i+1], ":"); i++ {
 				var l, r int

@@ -21,7 +21,7 @@ type Snapshot struct {
 	Deadline, RexmitAt, PersistAt, AckAt Time // 0: not armed
 	SegsIn, SegsOut, BytesIn, BytesOut   uint64
 	Retransmits, RTOs, FastRecoveries    uint64
-	SACK, Timestamps, WindowScale        bool
+	SACK, Timestamps, WindowScale, ECN   bool
 	SndScale, RcvScale                   uint8
 }
 
@@ -38,7 +38,7 @@ func (t *TCB) Snapshot(s *Snapshot) {
 		Deadline: t.Deadline(), RexmitAt: t.timers[rexmit], PersistAt: t.timers[persist], AckAt: t.timers[delack],
 		SegsIn: t.stats.segsIn, SegsOut: t.stats.segsOut, BytesIn: t.stats.bytesIn, BytesOut: t.stats.bytesOut,
 		Retransmits: uint64(t.stats.rexmits), RTOs: uint64(t.stats.rtos), FastRecoveries: uint64(t.stats.recoveries),
-		SACK: t.sackOK, Timestamps: t.stamped, WindowScale: t.scaled,
+		SACK: t.sackOK, Timestamps: t.stamped, WindowScale: t.scaled, ECN: t.ecn&ecnOn != 0,
 		SndScale: t.snd.scale, RcvScale: t.rcv.scale,
 	}
 }

@@ -170,6 +170,20 @@ func TestCrossingProbes(t *testing.T) {
 	}
 }
 
+// Of two ends whose probes crossed, each may send its ACKs from before an octet that the other has taken already. They
+// are heard, or the two would answer each other for ever.
+// req: U-15
+func TestAckFromBeforeAnOctetTaken(t *testing.T) {
+	s := established(t, Options{}, sackPeer)
+	s.write(10).quiet().recv(". 0:0(0) ack 11").expect(". 11:11(0) ack 1")
+	if s.tcb.snd.una != testISS.Add(11) {
+		t.Error("the ACK was not heard")
+	}
+	s.tcb.CloseWrite(s.now)
+	s.flush()
+	s.quiet().recv(". 0:0(0) ack 12").state(FinWait2)
+}
+
 // req: MUST-10 U-07
 func TestWindowAfterSimultaneousOpen(t *testing.T) {
 	s := dialed(t, Options{}).quiet()

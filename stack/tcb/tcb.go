@@ -31,6 +31,7 @@ type TCB struct {
 	scaled         bool // both ends scale their windows
 	appClosed      bool // Close was called: nobody will read
 	persistBackoff uint8
+	ecn            uint8 // ecnOn …
 	synTimeouts    int32
 	rst            pendingReset
 	cfg            *Config
@@ -149,7 +150,8 @@ type pendingReset struct {
 
 type counters struct {
 	segsIn, segsOut, bytesIn, bytesOut uint64
-	rexmits, rtos, recoveries, undos   uint32
+	rexmits, rtos, recoveries          uint32
+	undos, ecns                        uint16
 }
 
 // begin makes of a blank TCB what Dial and Accept have in common.
@@ -205,6 +207,9 @@ func (t *TCB) Accept(now Time, c *Config, mem Blocks, h *Handshake) {
 	t.rcv.begin(h.IRS, synWindow(&c.Options))
 	t.ts.recent, t.ts.at = h.TSRecent, now
 	t.negotiate(&h.Peer)
+	if h.ECN {
+		t.ecn = ecnOn
+	}
 	t.snd.una = h.ISS.Add(1)
 	t.setPeerWindow(int32(h.PeerWindow), h.IRS, t.snd.una) // never scaled in a SYN (RFC 7323 §2.2)
 	if h.RTT > 0 {

@@ -11,6 +11,7 @@ func (t *TCB) inputText(now Time, seg *tcpseg.Segment) Drop {
 	if !t.receiving() {
 		return DropAfterFIN
 	}
+	t.takeMark(seg)
 	seq := seg.Seq
 	if old := t.rcv.nxt.Sub(seq); old > 0 { // trim what has come before (U-08)
 		old = min(old, len(p))

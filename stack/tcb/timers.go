@@ -39,6 +39,7 @@ func (t *TCB) Expire(now Time) Events {
 		t.ack.now, t.ack.cause = true, CauseDelayedACK
 	}
 	if t.due(early, now) {
+		t.ecn &^= ecnPaused
 		if t.rec.reordering {
 			t.expireReordering(now)
 		} else {

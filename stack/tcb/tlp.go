@@ -36,7 +36,7 @@ func (t *TCB) armProbe(now Time) {
 	fresh := t.rec.fresh
 	t.rec.fresh = false
 	switch {
-	case t.rec.reordering:
+	case t.rec.reordering || t.paused():
 	case t.timers[rexmit] == 0 || !t.mayProbe():
 		t.timers[early] = 0
 	case fresh:

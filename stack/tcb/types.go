@@ -105,6 +105,7 @@ type Handshake struct {
 	TSRecent   uint32
 	RTT        Time // SYN,ACK to its ACK; 0: not known (retransmitted, or a cookie)
 	Resent     int  // how often the SYN,ACK was retransmitted
+	ECN        bool // both ends agreed on ECN (RFC 3168)
 }
 
 // Out is one segment to send. The caller sets Limit and owns it; a call of Output fills in the rest.
@@ -116,7 +117,8 @@ type Out struct {
 
 	tcpseg.Header
 	Payload [4][]byte
-	GSOSize int // payload of each real segment when the device must cut; 0: one plain segment
+	GSOSize int   // payload of each real segment when the device must cut; 0: one plain segment
+	ECN     uint8 // the two ECN bits for the IP header (RFC 3168)
 	Cause   Cause
 	Held    Held // set when Output returns false
 }
