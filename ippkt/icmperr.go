@@ -98,6 +98,8 @@ type Quote struct {
 	Version  uint8
 	Proto    uint8
 	Src, Dst Addr
+	// Length is what the quoted header says of the length of the whole packet, in octets (RFC 1191 §5).
+	Length int
 	// Transport is the start of the transport header: at least 8 octets.
 	Transport []byte
 }
@@ -142,6 +144,7 @@ func quote4(b []byte) (Quote, Reason) {
 		Proto:     b[9],
 		Src:       From4([4]byte(b[12:16])),
 		Dst:       From4([4]byte(b[16:20])),
+		Length:    int(binary.BigEndian.Uint16(b[2:])),
 		Transport: b[n:],
 	}
 	if binary.BigEndian.Uint16(b[6:])&0x1fff != 0 {
@@ -154,7 +157,7 @@ func quote6(b []byte) (Quote, Reason) {
 	if len(b) < IPv6HeaderLen {
 		return Quote{}, ReasonQuoteShort
 	}
-	q := Quote{Version: 6, Src: Addr(b[8:24]), Dst: Addr(b[24:40])}
+	q := Quote{Version: 6, Src: Addr(b[8:24]), Dst: Addr(b[24:40]), Length: IPv6HeaderLen + int(binary.BigEndian.Uint16(b[4:]))}
 	if q.Src.Is4() || q.Dst.Is4() {
 		return q, ReasonMappedAddr
 	}

@@ -186,7 +186,12 @@ func (c *Conn) expire(sc *scratch) {
 func (c *Conn) respond(sc *scratch) {
 	news := c.news
 	c.news = 0
-	c.opened = c.opened || news&tcb.EventConnected != 0
+	if news&tcb.EventConnected != 0 {
+		c.opened = true
+		if mtu := c.s.paths.find(c.s.now(), c.key.remote); mtu != 0 {
+			c.limitMSS(mtu)
+		}
+	}
 	if news&tcb.EventReadable != 0 && c.rdShut && !c.dead {
 		c.throwAway()
 	}

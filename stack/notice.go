@@ -28,7 +28,13 @@ func (q *queue) notice(m *ippkt.ICMP) {
 		q.drop(countICMPNoFlow)
 		return
 	}
-	if c.notice(q.sc, m, tcpseg.Seq(quote.TCPSeq())) {
+	var believed bool
+	if m.Kind == ippkt.KindTooBig {
+		believed = q.tooBig(c, m, &quote)
+	} else {
+		believed = c.notice(q.sc, m, tcpseg.Seq(quote.TCPSeq()))
+	}
+	if believed {
 		q.drop(countICMPNotice)
 	} else {
 		q.drop(countICMPStale)

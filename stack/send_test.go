@@ -17,12 +17,19 @@ import (
 // accepted returns a connection to a test peer, whatever else has been sent thrown away.
 func (w *wire) accepted(is6 bool, port uint16) (*Conn, *peer) {
 	w.t.Helper()
+	return w.acceptedMSS(is6, port, 0)
+}
+
+// acceptedMSS is accepted with a peer that tells its MSS.
+func (w *wire) acceptedMSS(is6 bool, port, mss uint16) (*Conn, *peer) {
+	w.t.Helper()
 	l, err := w.s.Listen("tcp", ":80")
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	defer l.Close()
 	p := w.peer(is6, 80, port)
+	p.mss = mss
 	p.open()
 	c, err := l.AcceptConn()
 	if err != nil {

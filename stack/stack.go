@@ -74,6 +74,7 @@ type Stack struct {
 	ports     portCounters
 	limits    icmpLimits
 	fragments fragments
+	paths     paths
 
 	listeners listeners
 	orphans   atomic.Int64 // closed by their user, not yet by the peer

@@ -131,6 +131,7 @@ type peer struct {
 	h            ippkt.Header
 	lport, rport uint16 // the stack's, the test's
 	seq, ack     tcpseg.Seq
+	mss          uint16 // for the SYN; 0: none
 }
 
 func (w *wire) peer(is6 bool, lport, rport uint16) *peer {
@@ -151,6 +152,9 @@ func (p *peer) packet(f tcpseg.Flags, payload string) []byte {
 	h := tcpseg.Header{SrcPort: p.rport, DstPort: p.lport, Seq: p.seq, Flags: f, Window: 65535}
 	if f.Has(tcpseg.ACK) {
 		h.Ack = p.ack
+	}
+	if f.Has(tcpseg.SYN) {
+		h.Options.MSS = p.mss
 	}
 	return tcpPacket(p.h, h, payload)
 }

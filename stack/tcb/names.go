@@ -44,6 +44,7 @@ const (
 	CauseTailProbe            // tail loss probe (RFC 8985 §7)
 	CauseRTO                  // retransmission time-out (RFC 6298)
 	CauseReopened             // sent again after a closed window opened
+	CausePathMTU              // sent again because it was larger than the path takes (RFC 1191)
 	CauseProbe                // zero-window probe (RFC 9293 §3.8.6.1)
 	CauseKeepAlive            // keep-alive probe (RFC 9293 §3.8.4)
 	CauseFIN                  // end of our data
@@ -55,7 +56,7 @@ const (
 	CauseReset                // RST
 )
 
-var causeNames = [...]string{"none", "syn", "data", "fast-retransmit", "tail-loss-probe", "rto", "window-reopened", "window-probe",
+var causeNames = [...]string{"none", "syn", "data", "fast-retransmit", "tail-loss-probe", "rto", "window-reopened", "path-mtu", "window-probe",
 	"keep-alive", "fin", "ack", "delayed-ack", "duplicate-ack", "window-update", "challenge-ack", "reset"}
 
 func (c Cause) String() string { return name(causeNames[:], int(c)) }

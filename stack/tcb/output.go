@@ -226,6 +226,7 @@ func (t *TCB) outputNew(now Time, o *Out) bool {
 		return false
 	}
 	t.restartIdle(now)
+	t.widen(now)
 	n, held := t.fit(t.superLimit(o.Limit), unsent, finDue)
 	if held != HeldIdle {
 		o.Held = held

@@ -31,7 +31,7 @@ const (
 	open      recoveryPhase = iota
 	fastPhase               // fast recovery (RFC 8985, RFC 6582)
 	afterRTO                // slow start over what was in flight at the time-out
-	afterShut               // a shut window opened: what it swallowed is sent again
+	afterShut               // a shut window opened, or a path is narrow: what that swallowed is sent again
 )
 
 // pipe estimates the octets in the network (RFC 6675 §4).

@@ -346,6 +346,19 @@ func (rs *runs) markTimedOut(now, patience Time) {
 	}
 }
 
+// markLarger holds for lost every run of more than n octets that was not delivered, and reports whether there was any.
+func (rs *runs) markLarger(n int) bool {
+	found := false
+	for i := rs.head; i != none; i = rs.slab[i].next {
+		if r := &rs.slab[i]; !r.sacked && r.len() > n {
+			rs.setLost(r, true)
+			i = rs.join(i)
+			found = true
+		}
+	}
+	return found
+}
+
 // forgetReneged disbelieves all SACK blocks if the first run counts as delivered although it is not acknowledged: the
 // peer has reneged (RFC 2018 §8).
 func (rs *runs) forgetReneged() {

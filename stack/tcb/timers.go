@@ -101,6 +101,7 @@ func (t *TCB) expireRexmit(now Time) {
 	t.stats.rtos++
 	if t.synchronized() {
 		t.onRTO(now)
+		t.suspectBlackHole(now)
 	} else {
 		t.runs.markAll()
 		t.synTimeouts++
