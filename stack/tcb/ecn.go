@@ -74,7 +74,9 @@ func (t *TCB) noteReduction() {
 }
 
 // paused reports whether sending waits at a cwnd of one segment.
-func (t *TCB) paused() bool { return t.ecn&ecnPaused != 0 && t.timers[early] != 0 }
+func (t *TCB) paused() bool {
+	return t.ecn&ecnPaused != 0 && t.timers[early] != 0 && t.cc.Window() <= t.mss()
+}
 
 // mark sets the ECN fields of a segment: fresh is new data, which may be marked on its way. Retransmissions, probes
 // and bare ACKs may not (§6.1.4 to §6.1.6).

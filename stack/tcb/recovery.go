@@ -109,7 +109,9 @@ func (t *TCB) grow(now Time, n *news) {
 		t.snd.limited[1], t.snd.limited[0] = t.snd.limited[0], false
 	}
 	t.cc.OnAck(cc.Ack{Now: now, Bytes: n.octets, InFlight: n.before, Delivered: t.snd.delivered,
-		RTT: n.sample, SRTT: t.rtt.srtt, MinRTT: t.rtt.min, RoundStart: round, ECE: n.marked,
+		RTT: n.sample, SRTT: t.rtt.srtt, MinRTT: t.rtt.min, RoundStart: round,
+		ECE: n.marked && t.rec.phase == open, // the CWR may be lost, and new data with another must wait until recovery is over
+
 		AppLimited: !t.snd.limited[0] && !t.snd.limited[1]})
 }
 
