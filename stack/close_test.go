@@ -441,3 +441,25 @@ func TestWriteErrors(t *testing.T) {
 		b.Close()
 	})
 }
+
+// req: MUST-30 MUST-32 MUST-33
+func TestWriteUrgent(t *testing.T) {
+	h := newHosts(t, link.PairConfig{GSO: true})
+	a, b := h.pair(t)
+	notify := b.UrgentNotify()
+	if n, err := a.WriteUrgent([]byte("stop")); n != 4 || err != nil {
+		t.Fatal(n, err)
+	}
+	<-notify
+	got := make([]byte, 4)
+	if n := b.Urgent(); n != 4 {
+		t.Errorf("%d octets urgent", n)
+	}
+	if _, err := io.ReadFull(b, got); err != nil || string(got) != "stop" || b.Urgent() != 0 {
+		t.Errorf("read %q, %v, %d octets urgent", got, err, b.Urgent())
+	}
+	a.CloseWrite()
+	if _, err := a.WriteUrgent([]byte("x")); !errors.Is(err, syscall.EPIPE) {
+		t.Errorf("after CloseWrite: %v", err)
+	}
+}

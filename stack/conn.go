@@ -195,6 +195,9 @@ func (c *Conn) respond(sc *scratch) {
 	if news&tcb.EventReadable != 0 && c.rdShut && !c.dead {
 		c.throwAway()
 	}
+	if news&tcb.EventUrgent != 0 {
+		c.tellUrgent()
+	}
 	ended := news&(tcb.EventClosed|tcb.EventTimeWait) != 0
 	if c.post(sc, news) && !ended {
 		c.armAnswer() // its ACK rides on the answer, unless that is slow

@@ -10,7 +10,8 @@ type rare struct {
 	rdeadline, wdeadline deadline
 	linger               int // seconds; below 0: not set
 	done                 chan struct{}
-	soft                 error // the last ICMP error, until the peer is heard again
+	urgent               chan struct{} // see UrgentNotify; nil: nobody asked
+	soft                 error         // the last ICMP error, until the peer is heard again
 }
 
 // needRare returns c.rare, making it if there is none.

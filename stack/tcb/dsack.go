@@ -15,9 +15,9 @@ func (t *TCB) owesDuplicate() bool {
 }
 
 // superLimit is the limit for super-segments. A D-SACK must not be repeated on every segment that one is cut into: the
-// peer would take each for another duplicate.
+// peer would take each for another duplicate. And the urgent pointer counts from the segment that it stands on (TSO-09).
 func (t *TCB) superLimit(limit int) int {
-	if t.owesDuplicate() {
+	if t.owesDuplicate() || t.urging() {
 		return 0
 	}
 	return limit

@@ -54,6 +54,7 @@ func (t *TCB) inputSynSent(now Time, seg *tcpseg.Segment) Drop {
 	t.takeSynAck(now, seg)
 	rest := *seg
 	rest.Seq, rest.Flags = seg.Seq.Add(1), seg.Flags&^tcpseg.SYN
+	t.takeUrgent(&rest)
 	return t.inputText(now, &rest)
 }
 
@@ -103,6 +104,7 @@ func (t *TCB) inputArrived(now Time, seg *tcpseg.Segment) Drop {
 	if d := t.inputACK(now, seg); d != DropNone || t.state == Closed || t.state == TimeWaiting {
 		return d
 	}
+	t.takeUrgent(seg)
 	return t.inputText(now, seg)
 }
 

@@ -52,12 +52,13 @@ const (
 	CauseDelayedACK           // the delayed-ACK timer ran out
 	CauseDupACK               // out-of-order data (RFC 5681 §3.2)
 	CauseWindowUpdate         // the reader made room
+	CauseUrgent               // urgent data is announced (RFC 9293 §3.8.5)
 	CauseChallenge            // an unacceptable segment is answered (RFC 9293 §3.10.7.4, RFC 5961)
 	CauseReset                // RST
 )
 
 var causeNames = [...]string{"none", "syn", "data", "fast-retransmit", "tail-loss-probe", "rto", "window-reopened", "path-mtu", "window-probe",
-	"keep-alive", "fin", "ack", "delayed-ack", "duplicate-ack", "window-update", "challenge-ack", "reset"}
+	"keep-alive", "fin", "ack", "delayed-ack", "duplicate-ack", "window-update", "urgent", "challenge-ack", "reset"}
 
 func (c Cause) String() string { return name(causeNames[:], int(c)) }
 

@@ -401,6 +401,7 @@ func (t *TCB) emit(now Time, o *Out, seq tcpseg.Seq, n int, flags tcpseg.Flags, 
 	if blocks := t.sackBlocks(); blocks > 0 {
 		t.fillSACK(&o.Options, blocks)
 	}
+	t.urge(o)
 	o.Cause = cause
 	t.acked()
 	t.stats.segsOut++

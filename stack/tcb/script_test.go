@@ -78,7 +78,7 @@ func format(o *Out) string {
 	for _, f := range []struct {
 		bit  tcpseg.Flags
 		name string
-	}{{tcpseg.SYN, "S"}, {tcpseg.FIN, "F"}, {tcpseg.RST, "R"}, {tcpseg.PSH, "P"}, {tcpseg.ECE, "E"}, {tcpseg.CWR, "W"}, {tcpseg.ACK, "."}} {
+	}{{tcpseg.SYN, "S"}, {tcpseg.FIN, "F"}, {tcpseg.RST, "R"}, {tcpseg.PSH, "P"}, {tcpseg.URG, "U"}, {tcpseg.ECE, "E"}, {tcpseg.CWR, "W"}, {tcpseg.ACK, "."}} {
 		if o.Flags.Has(f.bit) {
 			b.WriteString(f.name)
 		}
@@ -90,6 +90,9 @@ func format(o *Out) string {
 	}
 	if o.GSOSize > 0 {
 		fmt.Fprintf(&b, " gso %d", o.GSOSize)
+	}
+	if o.Flags.Has(tcpseg.URG) {
+		fmt.Fprintf(&b, " urg %d", o.Urgent)
 	}
 	if o.ECN != 0 {
 		fmt.Fprintf(&b, " ecn %d", o.ECN)
@@ -141,7 +144,7 @@ func (s *script) parse(text string) tcpseg.Segment {
 	f := strings.Fields(text)
 	for _, c := range f[0] {
 		seg.Flags |= map[rune]tcpseg.Flags{'S': tcpseg.SYN, 'F': tcpseg.FIN, 'R': tcpseg.RST, 'P': tcpseg.PSH,
-			'E': tcpseg.ECE, 'W': tcpseg.CWR, '.': tcpseg.ACK}[c]
+			'U': tcpseg.URG, 'E': tcpseg.ECE, 'W': tcpseg.CWR, '.': tcpseg.ACK}[c]
 	}
 	var from, to, n int
 	if _, err := fmt.Sscanf(f[1], "%d:%d(%d)", &from, &to, &n); err != nil || to-from != n {
@@ -171,6 +174,8 @@ func (s *script) parse(text string) tcpseg.Segment {
 			seg.Options.TSVal, seg.Options.TSEcr = uint32(num()), uint32(num())
 		case "gso":
 			seg.GSOSize = num()
+		case "urg":
+			seg.Urgent = uint16(num())
 		case "ecn":
 			seg.ECN = uint8(num())
 		case "sack":

@@ -66,8 +66,9 @@ type seldom struct {
 	keepProbed   Time // when the last probe went
 	challenge    challenge
 	duplicate    tcpseg.SACKBlock // what the peer sent in vain; empty: nothing
-	fullMSS      int32            // snd.mss before the path turned out to be narrow; 0: it has not
-	fullAgain    Time             // when that is tried again
+	urgent       urgent
+	fullMSS      int32 // snd.mss before the path turned out to be narrow; 0: it has not
+	fullAgain    Time  // when that is tried again
 }
 
 // needSeldom returns t.seldom, making it if there is none.

@@ -35,6 +35,7 @@ const (
 	EventWritable                     // a Write that came up short may go on
 	EventAcked                        // everything written so far, FIN included, is acknowledged
 	EventTimeWait                     // TIME-WAIT entered: TimeWait has the record
+	EventUrgent                       // the peer declared more data urgent: see Urgent
 	EventClosed                       // CLOSED: Err says why (nil: an orderly end); Output may still have a RST to send
 )
 
