@@ -174,6 +174,8 @@ func (q *queue) newFlow(sh *shard, hash uint32, key *flowKey, now tcb.Time, seg 
 			}
 			return q.passive(sh, hash, key, now, seg, l, 0, false)
 		}
+	} else if l := q.s.listeners.find(key.local, key.lport); l != nil && q.takeCookie(sh, hash, key, now, seg, l) {
+		return true
 	}
 	q.refuse(key, seg)
 	return true

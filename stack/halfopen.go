@@ -19,11 +19,14 @@ type halfOpen struct {
 func (q *queue) passive(sh *shard, hash uint32, key *flowKey, now tcb.Time, seg *tcpseg.Segment,
 	l *Listener, above tcpseg.Seq, reuse bool) bool {
 	switch {
-	case l.halfOpen.Load() >= l.backlog: // 4987-02: never a RST, never at others' cost
-		q.drop(countBacklog)
-		return true
 	case q.s.mem.spent():
 		q.drop(countMemory)
+		return true
+	case !reuse && (l.cookies == SynCookiesAlways || l.cookies == SynCookiesAuto && l.halfOpen.Load() >= l.backlog):
+		q.sendCookie(key, now, seg, l)
+		return true
+	case l.halfOpen.Load() >= l.backlog: // 4987-02: never a RST, never at others' cost
+		q.drop(countBacklog)
 		return true
 	}
 	iss, offset := q.s.secret.isn(key, now)

@@ -24,8 +24,10 @@ type ListenConfig struct {
 	// Options of the connections that are accepted. [the stack's]
 	Options *tcb.Options
 	// Backlog bounds both the connections that wait for Accept and those that are half open
-	// [Config.Backlog]. What comes on top is dropped: the peer tries again (RFC 4987).
+	// [Config.Backlog]. What comes on top gets a cookie, or is dropped: the peer tries again (RFC 4987).
 	Backlog int
+	// SynCookies says when SYNs are answered without a record [when the backlog is full].
+	SynCookies SynCookies
 }
 
 // Listen waits for connections to address, "host:port" with a literal IP address of ours; an
@@ -53,7 +55,7 @@ func (lc *ListenConfig) listen(network, address string) (*Listener, error) {
 	if s == nil {
 		return nil, errNoStack
 	}
-	l := &Listener{s: s, options: s.cfg.Options, backlog: int32(s.cfg.Backlog)}
+	l := &Listener{s: s, options: s.cfg.Options, backlog: int32(s.cfg.Backlog), cookies: lc.SynCookies}
 	l.cond.L = &l.mu
 	if lc.Options != nil {
 		l.options = *lc.Options
@@ -148,7 +150,10 @@ type Listener struct {
 
 	halfOpen atomic.Int32 // records in the table
 	waiting  atomic.Int32 // accepted by the stack, not yet by the user
-	closed   atomic.Bool
+	cookies  SynCookies
+	// cookieUntil is a tcb.Time: until then an ACK may bring a cookie back.
+	cookieUntil atomic.Int64
+	closed      atomic.Bool
 
 	mu       sync.Mutex
 	cond     sync.Cond

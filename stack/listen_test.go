@@ -131,7 +131,7 @@ func TestBacklog(t *testing.T) {
 	const backlog = 4
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire(t)
-		l, err := (&ListenConfig{Stack: w.s, Backlog: backlog}).Listen(t.Context(), "tcp", ":80")
+		l, err := (&ListenConfig{Stack: w.s, Backlog: backlog, SynCookies: SynCookiesOff}).Listen(t.Context(), "tcp", ":80")
 		if err != nil {
 			t.Fatal(err)
 		}

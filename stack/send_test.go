@@ -29,8 +29,9 @@ func (w *wire) acceptedMSS(is6 bool, port, mss uint16) (*Conn, *peer) {
 	}
 	defer l.Close()
 	p := w.peer(is6, 80, port)
-	p.mss = mss
+	p.options.MSS = mss
 	p.open()
+	p.options.MSS = 0
 	c, err := l.AcceptConn()
 	if err != nil {
 		w.t.Fatal(err)

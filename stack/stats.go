@@ -40,6 +40,9 @@ const (
 	countRefused
 	countBacklog
 	countAcceptQueue
+	countCookiesOut
+	countCookiesIn
+	countCookiesBad
 	countMemory
 	countUDPNoPort
 	countEcho
@@ -85,6 +88,9 @@ var counterNames = [numCounters]string{
 	countRefused:           "tcp-resets-sent",
 	countBacklog:           "listen-backlog-full",
 	countAcceptQueue:       "listen-accept-queue-full",
+	countCookiesOut:        "syn-cookies-sent",
+	countCookiesIn:         "syn-cookies-accepted",
+	countCookiesBad:        "syn-cookie-bad",
 	countMemory:            "listen-memory-spent",
 	countUDPNoPort:         "udp-no-port",
 	countEcho:              "icmp-echo-replies",
@@ -103,7 +109,8 @@ var counterNames = [numCounters]string{
 func (c counter) isDrop() bool {
 	switch c {
 	case countPacketsIn, countSegsIn, countSegsOut, countRefused, countEcho, countICMPErrors, countICMPForbidden,
-		countICMPLimited, countICMPNotice, countFragments, countFragmentsOut, countReassembled:
+		countICMPLimited, countICMPNotice, countFragments, countFragmentsOut, countReassembled,
+		countCookiesOut, countCookiesIn:
 		return false
 	}
 	return true

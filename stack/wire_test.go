@@ -131,7 +131,7 @@ type peer struct {
 	h            ippkt.Header
 	lport, rport uint16 // the stack's, the test's
 	seq, ack     tcpseg.Seq
-	mss          uint16 // for the SYN; 0: none
+	options      tcpseg.Options
 }
 
 func (w *wire) peer(is6 bool, lport, rport uint16) *peer {
@@ -149,12 +149,9 @@ func (p *peer) send(f tcpseg.Flags, payload string) {
 }
 
 func (p *peer) packet(f tcpseg.Flags, payload string) []byte {
-	h := tcpseg.Header{SrcPort: p.rport, DstPort: p.lport, Seq: p.seq, Flags: f, Window: 65535}
+	h := tcpseg.Header{SrcPort: p.rport, DstPort: p.lport, Seq: p.seq, Flags: f, Window: 65535, Options: p.options}
 	if f.Has(tcpseg.ACK) {
 		h.Ack = p.ack
-	}
-	if f.Has(tcpseg.SYN) {
-		h.Options.MSS = p.mss
 	}
 	return tcpPacket(p.h, h, payload)
 }

@@ -151,15 +151,15 @@ func (n *node) Name() string {
 
 // Listen listens with the switches of the node.
 func (n *node) Listen(network, addr string) (net.Listener, error) {
-	return n.listen(network, addr, nil)
+	return n.listen(network, addr, nil, stack.SynCookiesAuto)
 }
 
 // listen listens with options of its own, which the engines other than ustack do not know.
-func (n *node) listen(network, addr string, o *tcb.Options) (net.Listener, error) {
+func (n *node) listen(network, addr string, o *tcb.Options, cookies stack.SynCookies) (net.Listener, error) {
 	if n.stack == nil {
 		return n.other.Listen(network, addr)
 	}
-	ln, err := (&stack.ListenConfig{Stack: n.stack, Options: o}).Listen(context.Background(), network, addr)
+	ln, err := (&stack.ListenConfig{Stack: n.stack, Options: o, SynCookies: cookies}).Listen(context.Background(), network, addr)
 	if err != nil {
 		return nil, err
 	}

@@ -90,7 +90,7 @@ func prepare(p *plan, c *console, open func(*nodePlan, *console) (*node, error))
 
 // listen opens a listener and makes the web server for it.
 func (s *server) listen(l *listener, handler http.Handler) error {
-	ln, err := s.node.listen("tcp", l.address, &l.tcp)
+	ln, err := s.node.listen("tcp", l.address, &l.tcp, l.synCookies)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return &hintError{err, fmt.Sprintf("port %d is in use already: choose another with --listen :PORT", l.port)}
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ustack/httpserver"
+	"ustack/stack"
 	"ustack/stack/cc"
 	"ustack/stack/tcb"
 
@@ -23,7 +24,8 @@ import (
 type switches struct {
 	tcp         tcb.Options
 	idleTimeout time.Duration // of an HTTP connection between requests
-	maxRequests int           // of an HTTP connection; 0: no limit
+	synCookies  stack.SynCookies
+	maxRequests int // of an HTTP connection; 0: no limit
 	closeMode   httpserver.CloseMode
 }
 
@@ -60,6 +62,7 @@ var tcpSwitches = []switchDef{
 }
 
 var switchDefs = slices.Concat(tcpSwitches, []switchDef{
+	{"syn-cookies", "auto|always|off", "auto", "answer SYNs without a record: when the backlog is full, every time, never", setSynCookies},
 	{"close", "half|full|abort", "half", "how an HTTP connection is ended: half waits for the client's FIN", setClose},
 	{"idle-timeout", "DUR", "1m0s", "how long a persistent HTTP connection may be silent", durSwitch(time.Millisecond, 24*time.Hour, func(s *switches) *time.Duration { return &s.idleTimeout })},
 	{"max-requests", "N", "0", "requests on one HTTP connection; 0: any number", intSwitch(0, math.MaxInt32, func(s *switches) *int { return &s.maxRequests })},
@@ -135,6 +138,16 @@ func switchNames() string {
 		names[i] = d.name
 	}
 	return strings.Join(names, ", ")
+}
+
+func setSynCookies(s *switches, v string) error {
+	when := map[string]stack.SynCookies{"auto": stack.SynCookiesAuto, "always": stack.SynCookiesAlways, "off": stack.SynCookiesOff}
+	c, ok := when[v]
+	if !ok {
+		return errors.New("want auto, always or off")
+	}
+	s.synCookies = c
+	return nil
 }
 
 func setNagle(s *switches, v string) error {

@@ -157,7 +157,7 @@ func (s *Sim) randomOptions() tcb.Options {
 		MSL:           pick(s, 0, time.Second),
 	}
 	if o.KeepAlive {
-		o.KeepAliveIdle, o.KeepAliveInterval = time.Second, 300*time.Millisecond
+		o.KeepAliveIdle, o.KeepAliveInterval = time.Second, time.Second // a queue may hold answers back for seconds
 		o.KeepAliveCount = 10
 	}
 	if s.chance(0.3) {

@@ -45,7 +45,8 @@ const reoPersist = 16
 // update takes what an ACK delivered (steps 2 and 3).
 func (r *rack) update(d *delivery) {
 	if d.newest != 0 && sentAfter(d.newest, d.newestEnd, r.sent, r.end) {
-		r.sent, r.end, r.rtt = d.newest, d.newestEnd, d.now-d.newest
+		// At least a nanosecond: what is sent again this very moment must not be overtaken in the same moment.
+		r.sent, r.end, r.rtt = d.newest, d.newestEnd, max(d.now-d.newest, 1)
 	}
 	if d.once && d.lowest.Less(r.fack) {
 		r.reordered = true // it was never sent again, and yet it came after what was sent later

@@ -352,3 +352,14 @@ func TestDuplicateIsToldOnce(t *testing.T) {
 	s.recv(". 1:1001(1000) ack 1").in(". 1:1001(1000) ack 1")
 	s.write(5000).expect(". 1:989(988) ack 1001 sack 1:1001", "P. 989:5001(4012) ack 1001 gso 1000")
 }
+
+// Where nothing takes any time, as in a test, what is sent again is not held for lost again in the same moment.
+func TestNoStormWithoutTime(t *testing.T) {
+	s := established(t, Options{}, sackPeer)
+	s.write(13_000).quiet()
+	s.recv(". 1:1(0) ack 1 sack 1001:5001").at(1001).quiet()
+	s.recv(". 1:1(0) ack 1 sack 1001:11001").quiet()
+	for range 10 {
+		s.recv(". 1:1(0) ack 1 sack 1001:11001").expect()
+	}
+}

@@ -111,7 +111,7 @@ func TestOutOfOrder(t *testing.T) {
 func TestFastRetransmitSACK(t *testing.T) {
 	s := established(t, Options{}, sackPeer)
 	s.write(10000).quiet()
-	s.recv(". 1:1(0) ack 1 sack 1001:2001").expect()
+	s.at(1010).recv(". 1:1(0) ack 1 sack 1001:2001").expect()
 	s.recv(". 1:1(0) ack 1 sack 1001:3001").expect()
 	s.recv(". 1:1(0) ack 1 sack 1001:4001").expect(". 1:1001(1000) ack 1")
 	s.recv(". 1:1(0) ack 10001").expect()
@@ -163,7 +163,7 @@ func TestZeroWindow(t *testing.T) {
 		". 2002:3002(1000) ack 1", ". 3002:4002(1000) ack 1", "P. 4002:5001(999) ack 1")
 }
 
-// req: SHLD-38 MUST-38
+// req: MUST-38
 func TestSenderSWS(t *testing.T) {
 	s := established(t, Options{}, sackPeer)
 	s.recv(". 1:1(0) ack 1 win 10").write(5000).expect()
@@ -406,7 +406,7 @@ func TestSuperSegments(t *testing.T) {
 	s := established(t, Options{InitialWindow: 25}, sackPeer)
 	s.out.Limit = 60000
 	s.write(24500).expect("P. 1:24501(24500) ack 1 gso 1000")
-	s.recv(". 1:1(0) ack 1 sack 3001:7001").expect(". 1:2001(2000) ack 1 gso 1000") // the middle of it
+	s.at(1010).recv(". 1:1(0) ack 1 sack 3001:7001").expect(". 1:2001(2000) ack 1 gso 1000") // the middle of it
 	if got := s.tcb.runs.sacked; got != 4000 {
 		t.Errorf("%d octets sacked", got)
 	}
