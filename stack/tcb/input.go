@@ -188,14 +188,18 @@ func (t *TCB) checkSequence(now Time, seg *tcpseg.Segment) Drop {
 	t.answer(now, seg)
 	if t.ackInRange(seg) { // the peer is there: no more keep-alive probes for now
 		t.hear(now)
-		if n == 0 && first == -1 && t.synchronized() {
-			// Of two ends whose probes crossed, each may stand before an octet that the other has taken: without
-			// their ACKs they would answer each other for ever (U-15).
+		if n == 0 && t.crossed(first) {
 			t.takeACK(now, seg)
 			t.afterACK(now)
 		}
 	}
 	return drop
+}
+
+// crossed reports whether an ACK from off octets before the window is heard all the same. Of two ends whose probes
+// crossed, each may stand before octets that the other has taken: they would answer each other for ever (U-15).
+func (t *TCB) crossed(off int) bool {
+	return t.synchronized() && (off == -1 || off < 0 && off > -maxSynWindow && t.timers[persist] != 0)
 }
 
 // ackInRange reports whether a segment acknowledges what the peer may acknowledge (RFC 5961 §5.2).
