@@ -382,9 +382,14 @@ func (t *TCB) outputACK(now Time, o *Out) bool {
 }
 
 // ackSeq is the sequence number of a bare ACK: nxt, but inside the peer's window, where it is heard even
-// if a probe or a shrunk window has left nxt beyond it.
+// if a probe or a shrunk window has left nxt beyond it. An edge that moved left by less than the window's unit was only
+// rounded: the peer still takes what it had promised (RFC 7323 §2.4), and most likely has.
 func (t *TCB) ackSeq() tcpseg.Seq {
-	return tcpseg.Max(t.snd.una, tcpseg.Min(t.snd.nxt, t.peerEdge()))
+	edge := t.peerEdge()
+	if over := t.snd.nxt.Sub(edge); over <= 0 || t.snd.wnd > 0 && over < 1<<t.snd.scale {
+		return t.snd.nxt
+	}
+	return tcpseg.Max(t.snd.una, edge)
 }
 
 // emit fills in the header of a segment with n octets of payload from seq on. Every segment

@@ -253,3 +253,14 @@ func TestRoundingDoesNotCreep(t *testing.T) {
 		t.Errorf("%d octets were taken into a buffer of 3000", got)
 	}
 }
+
+// A window that seems to shrink because its field cannot say it exactly is no reason to stand before what the peer has
+// taken: it would not hear us.
+// req: 7323-04 7323-06
+func TestSeqOfAnACKBehindARoundedEdge(t *testing.T) {
+	s := established(t, Options{}, tcpseg.Options{MSS: 1000, SACKPermitted: true, HasScale: true, Scale: 7})
+	s.recv(". 1:1(0) ack 1 win 9").write(1152).quiet() // up to the edge
+	s.recv(". 1:1(0) ack 1001 win 1").quiet()          // 1129: the true edge is 1153
+	s.recv(". 1:2001(2000) ack 1001 win 1 gso 1000").expect(". 1153:1153(0) ack 2001")
+	s.recv(". 2001:4001(2000) ack 1101 win 0 gso 1000").expect(". 1101:1101(0) ack 4001") // that is not rounding
+}
