@@ -13,7 +13,7 @@ BUILD := CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build bin/ustack
@@ -56,6 +56,11 @@ lint: ## gofmt, vet, staticcheck, the import graph
 	cd scripts/bench && $(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 	$(GO) test ./scripts/archtest
+
+.PHONY: requirements
+requirements: ## which test covers which row of docs/spec; brings docs/requirements.md up to date
+	@scripts/setup go
+	@$(GO) run ./scripts/requirements -write
 
 .PHONY: fmt
 fmt: ## gofmt every file

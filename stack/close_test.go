@@ -40,7 +40,7 @@ func expectFlows(t *testing.T, who string, s *Stack, conns, halfOpen, timeWait i
 }
 
 // Both ends end in the right place whatever the order of closing, and all memory comes back.
-// req: MUST-12 MUST-13 ST-TW6 ST-LA1 ST-F23 U-12
+// req: MUST-12 MUST-13 ST-TW6 ST-LA1 ST-F22 ST-F23 ST-CW3 U-12 MAY-1
 func TestCloseOrders(t *testing.T) {
 	orders := map[string]struct {
 		close    func(a, b *Conn)
@@ -109,7 +109,7 @@ func readEOF(t *testing.T, c net.Conn) {
 	}
 }
 
-// Data that stands in the queue when Close is called is delivered, then the FIN. req: U-12
+// Data that stands in the queue when Close is called is delivered, then the FIN. req: U-12 1122-09
 func TestCloseDelivers(t *testing.T) {
 	inBubble(t, func(t *testing.T, h *hosts) {
 		a, b := h.pair(t)
@@ -169,6 +169,7 @@ func TestResetKeepsUnreadInput(t *testing.T) {
 	})
 }
 
+// req: ST-ES19
 func TestLinger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire(t)
@@ -187,13 +188,13 @@ func TestLinger(t *testing.T) {
 			return c, p
 		}
 		// Zero: a RST at once.
-		c, _ := accept(5000)
+		c, p := accept(5000)
 		c.SetLinger(0)
 		c.Write([]byte("x"))
 		w.recv()
 		c.Close()
-		if s := w.segment(); !s.Flags.Has(tcpseg.RST) {
-			t.Errorf("Close with linger 0 sent %v", s.Flags)
+		if s := w.segment(); !s.Flags.Has(tcpseg.RST) || s.Seq != p.ack.Add(1) {
+			t.Errorf("Close with linger 0 sent %v %d, want RST %d", s.Flags, s.Seq, p.ack.Add(1))
 		}
 		// Some seconds: the peer does not answer, so a RST after them.
 		c, _ = accept(5001)
@@ -238,6 +239,7 @@ func TestCloseRead(t *testing.T) {
 }
 
 // Every blocked call ends when its connection, or the whole stack, is closed.
+// req: MAY-1
 func TestCloseWakes(t *testing.T) {
 	inBubble(t, func(t *testing.T, h *hosts) {
 		for name, end := range map[string]func(*Conn){
@@ -388,7 +390,7 @@ func TestDeadlines(t *testing.T) {
 	})
 }
 
-// The peer goes away without a word. req: MUST-20 MUST-21 MUST-12
+// The peer goes away without a word. req: MUST-21 MUST-12
 func TestUserTimeout(t *testing.T) {
 	inBubble(t, func(t *testing.T, h *hosts) {
 		a, _ := h.pair(t)
@@ -398,9 +400,13 @@ func TestUserTimeout(t *testing.T) {
 			t.Fatal(err)
 		}
 		h.b.cfg.Links[0].Close()
+		start := time.Now()
 		a.Write([]byte("anybody?"))
 		if _, err := a.Read(make([]byte, 1)); !errors.Is(err, syscall.ETIMEDOUT) {
 			t.Errorf("Read: %v, want ETIMEDOUT", err)
+		}
+		if d := time.Since(start); d != 10*time.Second {
+			t.Errorf("given up after %v, want 10s", d)
 		}
 		if _, err := a.Write([]byte("x")); !errors.Is(err, syscall.ETIMEDOUT) {
 			t.Errorf("Write: %v, want ETIMEDOUT", err)

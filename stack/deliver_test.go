@@ -30,8 +30,8 @@ func fixSum4(b []byte) []byte {
 }
 
 // Every packet here is dropped: nothing goes out, nothing comes into being, one counter moves.
-// req: V4R-01 V4R-02 V4R-04 V4R-05 V4R-06 V6R-01 V6R-03 V6R-04 MUST-3 MUST-57 MUST-63 P2P-02 P2P-05
-// P2P-08 P2P-10 U-03 I4-05 I4-13 UDP-06
+// req: V4R-01 V4R-02 V4R-04 V4R-05 V4R-06 V6R-01 V6R-03 V6R-04 MUST-3 MUST-55 MUST-57 MUST-63 P2P-02 P2P-05
+// P2P-08 P2P-10 U-03 ST-LI5 1122-02 I4-05 I4-13 UDP-06
 func TestHostilePackets(t *testing.T) {
 	h4, h6 := header(false, ippkt.ProtoTCP), header(true, ippkt.ProtoTCP)
 	src := func(a string) func(*ippkt.Header) { return func(h *ippkt.Header) { h.Src = addr(a) } }
@@ -163,7 +163,7 @@ func TestHostileOffloads(t *testing.T) {
 	})
 }
 
-// A segment to a closed port is refused. req: ST-CL1 ST-CL2 ST-CL3 I4-10 PMTU-01
+// A segment to a closed port is refused. req: ST-CL1 ST-CL2 ST-CL3 U-04 I4-10 PMTU-01
 func TestClosedPort(t *testing.T) {
 	for _, is6 := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {

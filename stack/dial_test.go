@@ -17,7 +17,7 @@ import (
 	"ustack/tcpseg"
 )
 
-// req: MUST-43 MUST-44 MUST-45 MUST-46 V4S-14 V4S-15
+// req: MUST-43 MUST-46 U-17 ST-CL4 V4S-14 V4S-15
 func TestDialAddresses(t *testing.T) {
 	inBubble(t, func(t *testing.T, h *hosts) {
 		for _, c := range []struct {
@@ -73,6 +73,7 @@ func TestDialAddresses(t *testing.T) {
 	})
 }
 
+// req: MUST-44 ST-ES20
 func TestDialFromPort(t *testing.T) {
 	inBubble(t, func(t *testing.T, h *hosts) {
 		l, err := h.b.Listen("tcp", ":80")
@@ -229,7 +230,7 @@ func TestDialTimeouts(t *testing.T) {
 }
 
 // ICMP errors about a SYN: hard ones end the attempt, if they prove to know it. Nothing ends an
-// established connection. req: ST-SS14 MUST-54 MUST-56 SHLD-26 I4-16 I4-17 I6-11
+// established connection. req: ST-SS14 ST-CL4 MUST-54 MUST-56 SHLD-26 1122-05 P-1 I4-16 I4-17 I6-11
 func TestDialICMP(t *testing.T) {
 	for _, c := range []struct {
 		name      string
@@ -306,7 +307,7 @@ func TestDialICMP(t *testing.T) {
 	}
 }
 
-// req: SHLD-26 MUST-56 ST-ES22
+// req: SHLD-26 MUST-56 ST-ES22 P-1
 func TestICMPNeverEndsAConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire(t)
@@ -339,7 +340,7 @@ func TestICMPNeverEndsAConnection(t *testing.T) {
 	})
 }
 
-// A dialled connection can cross with a SYN of the other end. req: MUST-10 MUST-11 ST-SS7 ST-SR7 U-15
+// A dialled connection can cross with a SYN of the other end. req: MUST-10 ST-SS7 ST-SR7 U-15
 func TestSimultaneousOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire(t)
@@ -373,7 +374,7 @@ func TestSimultaneousOpen(t *testing.T) {
 }
 
 // When all ports to a destination are in TIME-WAIT, one that has been there for a second serves
-// again, with higher sequence numbers. req: ST-TW7 6191-05
+// again, with higher sequence numbers. req: ST-TW7
 func TestDialReusesTimeWait(t *testing.T) {
 	one := func(c *Config) { c.EphemeralPorts = [2]uint16{20000, 20000} }
 	synctest.Test(t, func(t *testing.T) {
@@ -402,7 +403,7 @@ func TestDialReusesTimeWait(t *testing.T) {
 }
 
 // What ICMP has said explains the time-out that follows, unless the peer was heard since.
-// req: MUST-47 SHLD-25 ST-SS14
+// req: SHLD-25 ST-SS14
 func TestSoftErrorExplainsTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire(t)

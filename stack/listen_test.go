@@ -12,7 +12,7 @@ import (
 	"ustack/tcpseg"
 )
 
-// req: ST-LI9 MUST-41 MUST-42 MUST-43
+// req: ST-LI9 ST-CL4 MUST-43
 func TestListenAddresses(t *testing.T) {
 	inBubble(t, func(t *testing.T, h *hosts) {
 		for _, c := range []struct {
@@ -102,6 +102,7 @@ func TestListenerScope(t *testing.T) {
 	})
 }
 
+// req: ST-LI7 ST-LI8
 func TestAcceptDeadline(t *testing.T) {
 	inBubble(t, func(t *testing.T, h *hosts) {
 		l, err := h.a.Listen("tcp", ":80")
@@ -126,7 +127,7 @@ func TestAcceptDeadline(t *testing.T) {
 
 // Both the half-open and the waiting connections of a listener are bounded, each on its own;
 // what comes on top is dropped without a word and without harm to those that are there.
-// req: 4987-01 4987-02 4987-05 4987-06 ST-LI4
+// req: 4987-01 4987-02 4987-05 4987-06 ST-LI4 ST-LI8 ST-SR15
 func TestBacklog(t *testing.T) {
 	const backlog = 4
 	synctest.Test(t, func(t *testing.T) {
@@ -158,10 +159,18 @@ func TestBacklog(t *testing.T) {
 		}
 		// They are forgotten after their retransmissions, in silence.
 		time.Sleep(2 * time.Minute)
+		synACKs := 0
 		for _, b := range w.recv() {
-			if _, s := w.parse(b); s.Flags.Has(tcpseg.RST) {
+			_, s := w.parse(b)
+			if s.Flags.Has(tcpseg.RST) {
 				t.Error("a half-open connection was reset")
 			}
+			if s.Flags.Has(tcpseg.SYN) {
+				synACKs++
+			}
+		}
+		if synACKs != 5*backlog {
+			t.Errorf("%d SYN,ACKs were sent again, want 5 for each of %d", synACKs, backlog)
 		}
 		expectFlows(t, "the stack", w.s, 1, 0, 0)
 
@@ -220,7 +229,7 @@ func TestListenerClosedDuringHandshake(t *testing.T) {
 }
 
 // A new incarnation may take over from TIME-WAIT, with higher sequence numbers.
-// req: 6191-01 6191-05 ST-TW2 ST-TW1 ST-TW3 ST-TW9
+// req: 6191-02 ST-TW2 ST-TW1 ST-TW3 ST-TW9 P-2
 func TestTimeWaitReuse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire(t)

@@ -78,7 +78,7 @@ func (s *Stack) forget(key flowKey) {
 }
 
 // TIME-WAIT against a model: flows of listeners with different MSLs come, get the peer's FIN again, and go, each
-// at its time to the nanosecond. req: MUST-13 ST-TW3 ST-TW6
+// at its time to the nanosecond. req: MUST-13 U-16 ST-TW3 ST-TW6 P-7
 func TestTimeWaitModel(t *testing.T) {
 	for seed := range uint64(less(10)) {
 		synctest.Test(t, func(t *testing.T) {

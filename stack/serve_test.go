@@ -78,6 +78,7 @@ func roundTrip(t testing.TB, c net.Conn, msg string) {
 	}
 }
 
+// req: MUST-60
 func TestOnReadableEcho(t *testing.T) {
 	inBubble(t, func(t *testing.T, h *hosts) {
 		c := dialOrFail(t, h.a, h.onData(t, echoBack))
@@ -185,6 +186,7 @@ func TestOnReadableStates(t *testing.T) {
 
 // What a callback leaves after it has taken something, data or the FIN alone, is offered again;
 // what it does not touch is not.
+// req: ST-CW4
 func TestOnReadableRest(t *testing.T) {
 	inBubble(t, func(t *testing.T, h *hosts) {
 		a, b := h.pair(t)

@@ -91,7 +91,7 @@ func TestParseOptions(t *testing.T) {
 		{"MSS off SYN", "02 04 05b4", ACK, Options{}},                            // req: MUST-65
 		{"scale off SYN", "03 03 07", ACK, Options{}},                            // req: 7323-05
 		{"SACK-permitted off SYN", "04 02", ACK, Options{}},                      // req: MUST-65
-		{"scale kept raw", "03 03 ff", SYN, Options{HasScale: true, Scale: 255}}, // req: 7323-03
+		{"scale kept raw", "03 03 ff", SYN, Options{HasScale: true, Scale: 255}}, //
 		{"scale 0", "03 03 00", SYN, Options{HasScale: true}},                    //
 		{"Linux SYN", "02 04 05b4 04 02" + tsHex + "01 03 03 07", SYN, Options{MSS: 1460, HasScale: true, Scale: 7, SACKPermitted: true, HasTimestamps: true, TSVal: ts.TSVal, TSEcr: ts.TSEcr}},
 		{"timestamps, usual layout", "0101" + tsHex, ACK, ts},                                                    //

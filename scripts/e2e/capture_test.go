@@ -185,7 +185,8 @@ func judge(t *testing.T, list []packet) {
 	}
 }
 
-// TestCapture lets tshark judge what is on the wire.
+// TestCapture lets tshark judge what is on the wire, the checksums too.
+// req: MUST-2
 func TestCapture(t *testing.T) {
 	need(t, "tshark", "curl", "wrk", "ab")
 	serve(t, "--offload", "off")
@@ -212,6 +213,7 @@ func TestCapture(t *testing.T) {
 }
 
 // handshakeOptions expects MSS, window scale, SACK-permitted and timestamps in every SYN,ACK.
+// req: MUST-14 MUST-67 SHLD-5 MAY-3
 func handshakeOptions(t *testing.T, list []packet) {
 	n := 0
 	for _, p := range list {
@@ -235,6 +237,7 @@ func handshakeOptions(t *testing.T, list []packet) {
 
 // piggyback expects the ACK of a request to ride on its response. In the first connection, one hello,
 // the server sends a SYN,ACK, the response, and its FIN, perhaps after the ACK of the client's.
+// req: MUST-58 SHLD-18
 func piggyback(t *testing.T, list []packet) {
 	var first []packet
 	ended := false // the first connection; its ports may come again
@@ -269,6 +272,7 @@ func piggyback(t *testing.T, list []packet) {
 
 // TestSlowStart delays packets so that each round trip stands alone, and expects ten segments in the
 // first, and twice as many in each that follows.
+// req: 5681-02 6928-01 P-6
 func TestSlowStart(t *testing.T) {
 	need(t, "tshark", "curl")
 	serve(t, "--offload", "off", "--impair", "delay=50ms")

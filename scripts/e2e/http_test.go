@@ -253,7 +253,7 @@ func abClosing(t *testing.T, f family) {
 	}
 }
 
-// refused expects a RST from a closed port, at once.
+// refused expects a RST from a closed port, at once. req: ST-CL2
 func refused(t *testing.T, f family) {
 	start := time.Now()
 	c, err := net.DialTimeout("tcp", f.host+":81", 5*time.Second)
