@@ -46,7 +46,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// req: 6928-01
+// req: 6928-01 6928-04 P-6
 func TestInitialWindow(t *testing.T) {
 	for _, tt := range []struct{ mss, segments, want int }{
 		{536, 10, 5360}, {1460, 10, 14600}, {8960, 10, 17920}, {1460, 0, 14600}, {1460, 1, 1460}, {0, 10, 10},
@@ -65,7 +65,7 @@ func TestInitialWindow(t *testing.T) {
 	}
 }
 
-// req: 5681-04
+// req: 5681-04 MUST-19
 func TestSlowStart(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -102,7 +102,7 @@ func TestACKDivision(t *testing.T) {
 	}
 }
 
-// req: 5681-05
+// req: 5681-05 MUST-19
 func TestRenoAvoidance(t *testing.T) {
 	c := start(t, "reno", 40)
 	c.OnLoss(Loss{InFlight: 40 * mss})
@@ -199,7 +199,7 @@ func TestIdle(t *testing.T) {
 	}
 }
 
-// req: 9438-12 9438-06
+// req: 9438-12 9438-06 OPT-2
 func TestAppLimited(t *testing.T) {
 	for _, name := range Names() {
 		for _, reduced := range []bool{false, true} {

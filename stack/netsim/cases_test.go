@@ -32,7 +32,7 @@ func TestSelfConnect(t *testing.T) {
 }
 
 // A wire that dies ends a connection with data in flight after R2, and an idle one by keep-alive only.
-// req: MUST-20 MUST-24 SHLD-11 U-13
+// req: MUST-24 SHLD-11 U-13 MUST-21 6298-05
 func TestDeadWire(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
@@ -79,7 +79,7 @@ func TestDeadWire(t *testing.T) {
 }
 
 // A reader that sleeps for a day does not end the connection: its window stays shut, and the probes are answered.
-// req: MUST-8 MUST-37 MAY-8 SHLD-30
+// req: MUST-37 MAY-8 SHLD-30 1122-06
 func TestShutWindowForADay(t *testing.T) {
 	s := New(1)
 	a, b := s.AddHost("a", HostConfig{}), s.AddHost("b", HostConfig{})
@@ -98,7 +98,7 @@ func TestShutWindowForADay(t *testing.T) {
 
 // On a clean wire nothing waits for a timer: a transfer takes its rounds of slow start and its time on
 // the wire, and turns take a round trip each.
-// req: 813-01 SHLD-18 SHLD-19
+// req: 813-01 SHLD-18 SHLD-19 REC-1
 func TestNoStall(t *testing.T) {
 	const delay = 10 * Millisecond
 	options := map[string]tcb.Options{

@@ -19,7 +19,8 @@ var (
 //
 // and with -v shows every event.
 //
-// req: 5681-01 U-01 U-06 U-10 U-12 U-18 SHLD-14 MUST-37 SWS-04 5681-16 MUST-16 MUST-65
+// req: 5681-01 U-01 U-06 U-10 U-12 U-18 SHLD-14 MUST-37 SWS-04 5681-16 MUST-16 MUST-65 2018-01 2018-02 7323-01
+// 7323-05 7323-08 896-03 ST-F17 ST-LA5
 func TestSeeds(t *testing.T) {
 	if *seedFlag >= 0 {
 		s := Random(uint64(*seedFlag))

@@ -14,7 +14,7 @@ func ecnEstablished(t *testing.T, o Options) *script {
 }
 
 // Both ends must want it, and a peer that mirrors both flags has not understood.
-// req: 3168-01
+// req: 3168-01 SHLD-8
 func TestAgreeOnECN(t *testing.T) {
 	for _, c := range []struct {
 		ours   bool

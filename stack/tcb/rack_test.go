@@ -9,7 +9,7 @@ import (
 )
 
 // Two segments beyond a hole are not proof enough: the hole is lost when the reordering window is over.
-// req: 8985-07 8985-09 8985-12 2018-09
+// req: 8985-07 8985-09 8985-12 2018-09 8985-02
 func TestReorderingTimer(t *testing.T) {
 	s := established(t, Options{}, sackPeer)
 	s.write(3000).quiet().at(1010).recv(". 1:1(0) ack 1 sack 1001:2001").expect()
@@ -44,7 +44,7 @@ func TestReorderingSeen(t *testing.T) {
 }
 
 // A retransmission that is lost in turn is found without a time-out.
-// req: 8985-03 8985-09 8985-11 9937-03
+// req: 8985-03 8985-09 9937-03
 func TestLostRetransmission(t *testing.T) {
 	s := established(t, Options{}, sackPeer)
 	s.write(13000).quiet().at(1010)
@@ -160,7 +160,7 @@ func TestTailProbe(t *testing.T) {
 }
 
 // A lone segment may wait for a delayed ACK; the probe is never later than the time-out, and takes its place.
-// req: 8985-14
+// req: 8985-14 5681-02
 func TestTailProbeOfOneSegment(t *testing.T) {
 	s := established(t, Options{}, sackPeer)
 	s.write(100).quiet().at(1199).expect().at(1200).expect("P. 1:101(100) ack 1")
@@ -243,7 +243,7 @@ func TestProportionalRate(t *testing.T) {
 }
 
 // An ECN-less spurious recovery is taken back: by the timestamp that the ACK echoes.
-// req: 9438-10 OPT-1
+// req: 9438-10 OPT-1 7323-19
 func TestEifel(t *testing.T) {
 	s := established(t, Options{}, tcpseg.Options{SACKPermitted: true, HasTimestamps: true, TSVal: 1})
 	s.write(9880).quiet()

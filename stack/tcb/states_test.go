@@ -33,7 +33,12 @@ func reach(t *testing.T, st State) *script {
 
 // The segment × state matrix (spec §18a). A cell says what is sent and the state afterwards: "A" one
 // ACK, "-" nothing, "K" reset with an error, "k" closed without one; a number is the new state.
-// req: MX-a MX-b MX-c MX-d MX-e MX-f MX-g MX-k MX-m MX-n MX-p MX-q
+// req: MX-aES MX-aF1 MX-aF2 MX-aCW MX-aCG MX-aLA MX-aTW MX-bES MX-bF1 MX-bF2 MX-bCW MX-bCG MX-bLA MX-bTW MX-cES
+// MX-cF1 MX-cF2 MX-cCW MX-cCG MX-cLA MX-cTW MX-dES MX-dF1 MX-dF2 MX-dCW MX-dCG MX-dLA MX-dTW MX-eES MX-eF1 MX-eF2
+// MX-eCW MX-eCG MX-eLA MX-eTW MX-fES MX-fF1 MX-fF2 MX-fCW MX-fCG MX-fLA MX-fTW MX-kES MX-kF1 MX-kF2 MX-kCW MX-kCG
+// MX-kLA MX-kTW MX-mES MX-mF1 MX-mF2 MX-mCW MX-mCG MX-mLA MX-mTW MX-nES MX-nF1 MX-nF2 MX-nCW MX-nCG MX-nLA MX-nTW
+// MX-gES MX-gF1 MX-gF2 MX-gCW MX-gCG MX-gLA MX-pES MX-pF1 MX-pF2 MX-pCW MX-pCG MX-pLA MX-pTW MX-qCW MX-qCG MX-qLA
+// 5961-06 MAY-12 ST-ES1 ST-ES3 ST-ES4 ST-ES5 ST-ES8 ST-CW2 ST-LA2
 func TestStateMatrix(t *testing.T) {
 	states := []State{Established, FinWait1, FinWait2, CloseWait, Closing, LastAck, TimeWaiting}
 	for _, row := range []struct {
@@ -104,7 +109,7 @@ func cell(s *script, before State) string {
 	return got
 }
 
-// req: MX-i MX-j ST-F12 ST-F11 ST-CG1 ST-LA1
+// req: MX-j ST-F12 ST-F11 ST-CG1 ST-LA1 MX-iF1
 func TestAckOfOurFin(t *testing.T) {
 	s := established(t, Options{}, sackPeer)
 	s.write(10)
@@ -117,7 +122,7 @@ func TestAckOfOurFin(t *testing.T) {
 	s.recv(". 2:2(0) ack 12").state(Closed)
 }
 
-// req: MUST-66 U-20 MX-o ST-ES13
+// req: MUST-66 U-20 ST-ES13 MX-oES
 func TestReceiveWindowZero(t *testing.T) {
 	s := established(t, Options{RcvBuf: 2000}, sackPeer)
 	s.write(500).quiet()

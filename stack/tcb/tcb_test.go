@@ -11,7 +11,7 @@ import (
 
 var sackPeer = tcpseg.Options{SACKPermitted: true}
 
-// req: 6298-01 MUST-14 7323-02
+// req: 6298-01 MUST-14 7323-02 MUST-1 SHLD-5 MAY-3 1122-07 ST-CL4 ST-SS5 7323-19
 func TestActiveOpen(t *testing.T) {
 	s := dialed(t, Options{})
 	s.expect("S 0:0(0)")
@@ -62,7 +62,7 @@ func TestSynSentSegments(t *testing.T) {
 	}
 }
 
-// req: MUST-10 U-15 ST-SS7 ST-SR7 7323-05
+// req: MUST-10 U-15 ST-SS7 ST-SR7
 func TestSimultaneousOpen(t *testing.T) {
 	s := dialed(t, Options{}).expect("S 0:0(0)")
 	s.recv("S 0:0(0) mss 1000 sackOK").expect("S. 0:0(0) ack 1").state(SynReceived)
@@ -72,7 +72,7 @@ func TestSimultaneousOpen(t *testing.T) {
 	s.recv("S 0:0(0) mss 1000").quiet().recv(". 1:1(0) ack 1").expect().state(Established)
 }
 
-// req: SHLD-18 SHLD-19 MUST-40 MUST-58 MUST-59
+// req: SHLD-18 SHLD-19 MUST-40 MUST-58 MUST-59 5681-15 1122-03 ST-ES10
 func TestDelayedAck(t *testing.T) {
 	s := established(t, Options{}, sackPeer)
 	s.recv(". 1:1001(1000) ack 1").expect()
@@ -93,7 +93,7 @@ func TestOneAckForABatch(t *testing.T) {
 	s.expect(". 1:1(0) ack 20001")
 }
 
-// req: SHLD-31 5681-13 5681-14 2018-04 2018-05 2018-06
+// req: SHLD-31 5681-13 5681-14 2018-04 2018-05 2018-06 MAY-13 ST-ES11
 func TestOutOfOrder(t *testing.T) {
 	s := established(t, Options{}, sackPeer)
 	s.recv(". 1001:2001(1000) ack 1").expect(". 1:1(0) ack 1 sack 1001:2001")
@@ -120,7 +120,7 @@ func TestFastRetransmitSACK(t *testing.T) {
 	}
 }
 
-// req: 6582-02 5681-09
+// req: 6582-02
 func TestNewReno(t *testing.T) {
 	s := established(t, Options{}, tcpseg.Options{})
 	s.write(10000).quiet()
@@ -133,7 +133,7 @@ func TestNewReno(t *testing.T) {
 	s.recv(". 1:1(0) ack 10001").expect()
 }
 
-// req: 6298-10 6298-11 5681-08 5681-07
+// req: 6298-10 6298-11 5681-08 5681-07 MUST-19 ST-ES21 MX-iES
 func TestRTO(t *testing.T) {
 	s := established(t, Options{NoTLP: true}, sackPeer)
 	s.write(5000).quiet()
@@ -149,7 +149,7 @@ func TestRTO(t *testing.T) {
 	}
 }
 
-// req: MUST-36 SHLD-29 SHLD-30 MUST-37
+// req: MUST-36 SHLD-29 SHLD-30 MUST-37 1122-06
 func TestZeroWindow(t *testing.T) {
 	s := established(t, Options{}, sackPeer)
 	s.recv(". 1:1(0) ack 1 win 0").write(5000).expect()
@@ -163,7 +163,7 @@ func TestZeroWindow(t *testing.T) {
 		". 2002:3002(1000) ack 1", ". 3002:4002(1000) ack 1", "P. 4002:5001(999) ack 1")
 }
 
-// req: MUST-38
+// req: MUST-38 MUST-60
 func TestSenderSWS(t *testing.T) {
 	s := established(t, Options{}, sackPeer)
 	s.recv(". 1:1(0) ack 1 win 10").write(5000).expect()
@@ -181,7 +181,7 @@ func TestOverrideAmongAcks(t *testing.T) {
 	s.at(1200).expect(". 1:11(10) ack 1")
 }
 
-// req: MUST-39 SWS-02 SWS-03
+// req: MUST-39 SWS-02 SWS-03 ST-ES16
 func TestReceiverSWS(t *testing.T) {
 	s := established(t, Options{RcvBuf: 4000}, sackPeer)
 	s.recv(". 1:4001(4000) ack 1").expect(". 1:1(0) ack 4001")
@@ -194,7 +194,7 @@ func TestReceiverSWS(t *testing.T) {
 	}
 }
 
-// req: MUST-17 896-01 896-04
+// req: MUST-17 896-01 896-04 SHLD-7 SHLD-27 MAY-16 MUST-61 896-02
 func TestNagle(t *testing.T) {
 	s := established(t, Options{Nagle: NagleClassic}, sackPeer)
 	s.write(10).expect("P. 1:11(10) ack 1").write(10).expect().write(1000).expect(". 11:1011(1000) ack 1")
@@ -208,7 +208,7 @@ func TestNagle(t *testing.T) {
 	s.write(1).expect("P. 1:2(1) ack 1").write(1).expect("P. 2:3(1) ack 1")
 }
 
-// req: ST-ES17 ST-F11 ST-F23 ST-TW3 ST-TW6 MUST-13 U-12
+// req: ST-ES17 ST-F11 ST-F23 ST-TW3 ST-TW6 MUST-13 U-12 U-16
 func TestActiveClose(t *testing.T) {
 	s := established(t, Options{}, sackPeer)
 	s.tcb.Write(s.now, pattern(1, 1500))
@@ -231,7 +231,7 @@ func TestSimultaneousClose(t *testing.T) {
 	s.recv(". 2:2(0) ack 2").state(TimeWaiting)
 }
 
-// req: ST-ES14 ST-CW5 ST-LA1
+// req: ST-ES14 ST-CW5 ST-LA1 ST-CW3
 func TestPassiveClose(t *testing.T) {
 	s := established(t, Options{}, sackPeer)
 	s.recv("F. 1:11(10) ack 1").expect(". 1:1(0) ack 12").state(CloseWait)
@@ -270,7 +270,7 @@ func TestChallengeRate(t *testing.T) {
 	}
 }
 
-// req: SHLD-3 ST-ES18 ST-F15
+// req: SHLD-3 ST-ES18 ST-F15 MX-rF2
 func TestCloseWithUnreadData(t *testing.T) {
 	s := established(t, Options{}, sackPeer)
 	s.recv(". 1:11(10) ack 1")
@@ -305,7 +305,7 @@ func TestPAWS(t *testing.T) {
 	}
 }
 
-// req: MUST-24 MUST-25 MUST-26 MUST-29 SHLD-12
+// req: MUST-24 MUST-25 MUST-26 MUST-29 SHLD-12 MAY-5
 func TestKeepAlive(t *testing.T) {
 	s := established(t, Options{}, sackPeer)
 	s.at(24 * 3600 * 1000).expect()
@@ -314,7 +314,7 @@ func TestKeepAlive(t *testing.T) {
 	s.recv(". 1:1(0) ack 1").at(21_999).expect().at(24_999).quiet().state(Established).at(25_000).state(Closed)
 }
 
-// req: 1337-01 1337-03 6191-01 6191-02 6191-04 ST-TW2 ST-TW9
+// req: 1337-01 1337-03 6191-01 6191-02 6191-04 ST-TW2 ST-TW9 SHLD-4 P-2 P-9
 func TestTimeWaitRecord(t *testing.T) {
 	s := established(t, Options{}, tcpseg.Options{HasTimestamps: true, TSVal: 100})
 	s.tcb.CloseWrite(s.now)
@@ -345,7 +345,8 @@ func TestTimeWaitRecord(t *testing.T) {
 	}
 }
 
-// req: ST-SR1 ST-SR3 ST-SR5 ST-SR8 ST-SR9 ST-SR10 4987-06
+// req: ST-SR1 ST-SR3 ST-SR5 ST-SR8 ST-SR9 ST-SR10 4987-06 ST-SR2 ST-SR15 P-5 MX-bSR MX-cSR MX-dSR MX-eSR MX-fSR
+// MX-hSR MX-iSR MX-kSR
 func TestHalfOpen(t *testing.T) {
 	if n := unsafe.Sizeof(HalfOpen{}); n > 256 {
 		t.Errorf("HalfOpen takes %d octets", n)
@@ -401,7 +402,7 @@ func TestHalfOpen(t *testing.T) {
 	}
 }
 
-// req: TSO-11 TSO-14 TSO-15 TSO-16
+// req: TSO-11 TSO-14 TSO-15 TSO-16 6928-04 P-6
 func TestSuperSegments(t *testing.T) {
 	s := established(t, Options{InitialWindow: 25}, sackPeer)
 	s.out.Limit = 60000
@@ -413,7 +414,7 @@ func TestSuperSegments(t *testing.T) {
 	s.recv(". 1:1(0) ack 3001 sack 3001:7001").expect().recv(". 1:1(0) ack 24501").expect()
 }
 
-// req: MUST-20 SHLD-11 U-13
+// req: SHLD-11 U-13 MUST-21 ST-ES21
 func TestUserTimeout(t *testing.T) {
 	s := established(t, Options{UserTimeout: 10 * time.Second}, sackPeer)
 	s.write(10).at(10_999).state(Established).at(11_000).state(Closed)
