@@ -31,6 +31,8 @@ type Conn struct {
 	q    *queue   // where to send
 	last tcb.Time // of the clock as the TCB has seen it
 	ipid uint16
+	tos  uint8 // DSCP<<2
+	ttl  uint8 // 0: the default
 
 	timer *timer // nil: never needed
 
@@ -80,7 +82,7 @@ func (c *Conn) input(now tcb.Time, seg *tcpseg.Segment) tcb.Result {
 	r := c.t.Input(c.at(now), seg)
 	c.mem.input = false
 	if c.rare != nil && r.Drop == tcb.DropNone {
-		c.rare.soft = nil
+		c.rare.soft, c.rare.stalled = nil, false
 	}
 	return r
 }
@@ -118,7 +120,7 @@ const (
 func (c *Conn) flush(sc *scratch) {
 	for !c.dead {
 		c.heedMemory()
-		sc.gso = c.q.link.GSO()
+		sc.gso, sc.tos, sc.ttl = c.q.link.GSO(), c.tos, c.ttl
 		sc.out.Limit = maxSuper(c.key.remote.Is4())
 		burst := flushCap
 		if !sc.gso {
@@ -197,6 +199,10 @@ func (c *Conn) respond(sc *scratch) {
 	}
 	if news&tcb.EventUrgent != 0 {
 		c.tellUrgent()
+	}
+	if news&tcb.EventStalled != 0 {
+		c.needRare().stalled = true
+		c.tellSoft()
 	}
 	ended := news&(tcb.EventClosed|tcb.EventTimeWait) != 0
 	if c.post(sc, news) && !ended {
@@ -363,6 +369,8 @@ type Info struct {
 	// SoftError is the last ICMP error about the connection, if the peer has not been heard since.
 	// It is for information: such errors end no connection (RFC 9293 §3.9.2.2).
 	SoftError error
+	// Stalled tells that the peer has answered none of three retransmissions. They go on (R1 of RFC 9293 §3.8.3).
+	Stalled bool
 	tcb.Snapshot
 }
 
@@ -376,5 +384,6 @@ func (c *Conn) Info() Info {
 	defer c.unlock()
 	c.t.Snapshot(&i.Snapshot)
 	i.SoftError = c.softError()
+	i.Stalled = c.rare != nil && c.rare.stalled
 	return i
 }

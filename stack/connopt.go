@@ -28,9 +28,21 @@ func (c *Conn) change(f func(*tcb.Options)) error {
 	o := c.t.Options()
 	f(&o)
 	c.t.Set(c.clock(), &o)
+	c.setIP(&o)
 	c.flushSelf()
 	return nil
 }
+
+// setIP takes the fields of the IP header. c.mu is held.
+func (c *Conn) setIP(o *tcb.Options) { c.tos, c.ttl = o.DSCP<<2, o.TTL }
+
+// SetDSCP sets the differentiated services field of the packets sent from now on, 0 to 63 (RFC 2474).
+func (c *Conn) SetDSCP(dscp uint8) error {
+	return c.change(func(o *tcb.Options) { o.DSCP = dscp & 63 })
+}
+
+// SetTTL sets their time to live, or hop limit; 0: the default, 64.
+func (c *Conn) SetTTL(ttl uint8) error { return c.change(func(o *tcb.Options) { o.TTL = ttl }) }
 
 // SetNoDelay(true), the default, sends every write at once; SetNoDelay(false) holds a small
 // segment back while another one is unacknowledged (Nagle's algorithm in Minshall's variant).

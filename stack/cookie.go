@@ -83,7 +83,7 @@ func (q *queue) sendCookie(key *flowKey, now tcb.Time, syn *tcpseg.Segment, l *L
 		o := &q.sc.out
 		o.Options.TSVal = stampOptions(o.Options.TSVal, &o.Header, syn.Options.Scale)
 		q.drop(countCookiesOut)
-		q.reply(q.sc, key)
+		q.reply(q.sc, key, &l.options)
 	}
 	l.cookieUntil.Store(int64(now + 2*cookiePeriod))
 }
@@ -137,6 +137,7 @@ func (q *queue) takeCookie(sh *shard, hash uint32, key *flowKey, now tcb.Time, s
 	c := q.s.newConn(q, key)
 	c.lock() // nobody else knows c yet: no order is broken
 	c.t.Accept(c.at(now), cfg, &c.mem, &h)
+	c.setIP(&cfg.Options)
 	sh.mu.Lock()
 	if sh.kind(key, hash) != kindNone { // the peer's next segment was quicker
 		sh.mu.Unlock()

@@ -186,6 +186,6 @@ func (q *queue) refuse(key *flowKey, seg *tcpseg.Segment) {
 	q.count.tcp[tcb.DropClosed].Add(1)
 	if tcb.Refuse(seg, &q.sc.out) {
 		q.drop(countRefused)
-		q.reply(q.sc, key)
+		q.reply(q.sc, key, nil)
 	}
 }

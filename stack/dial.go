@@ -183,6 +183,7 @@ func (s *Stack) tryOpen(q *queue, key *flowKey, cfg *tcb.Config, reuse bool) *Co
 		iss = tcpseg.Max(iss, above)
 	}
 	c.t.Dial(now, cfg, &c.mem, &tcb.DialInfo{ISS: iss, TSOffset: offset})
+	c.setIP(&cfg.Options)
 	if !s.table.addConn(c) {
 		c.t.Release()
 		return nil

@@ -54,7 +54,7 @@ func (q *queue) passive(sh *shard, hash uint32, key *flowKey, now tcb.Time, seg 
 func (q *queue) answerHalfOpen(r *halfOpen, sc *scratch, now tcb.Time) {
 	sc.out.Limit = 0
 	for r.ho.Output(now, &sc.out) {
-		q.reply(sc, &r.key)
+		q.reply(sc, &r.key, &r.l.options)
 	}
 	q.s.timers.set(r.timer, r.ho.Deadline())
 }
@@ -104,6 +104,7 @@ func (q *queue) accept(sh *shard, hash uint32, ref recordRef, now tcb.Time, seg 
 	c.lock() // nobody else knows c yet: no order is broken
 	h := r.ho.Handshake()
 	c.t.Accept(c.at(now), l.config(r.q, c.key.remote), &c.mem, &h)
+	c.setIP(&l.options)
 	q.s.removeHalfOpen(sh, hash, ref)
 	sh.conns.insert(hash, c, fullOfConns)
 	sh.mu.Unlock()

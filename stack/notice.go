@@ -57,6 +57,7 @@ func (c *Conn) notice(sc *scratch, m *ippkt.ICMP, seq tcpseg.Seq) bool {
 		c.abort(sc, err)
 	} else if err != nil {
 		c.needRare().soft = err
+		c.tellSoft()
 	}
 	return true
 }
@@ -86,6 +87,29 @@ func icmpError(m *ippkt.ICMP) (err error, hard bool) {
 }
 
 const icmp6Prohibited = 1 // code of Unreachable: administratively prohibited
+
+// SoftErrorNotify returns a channel that gets a value whenever Info has a new SoftError, or tells that the connection has
+// stalled (MUST-47, SHLD-9). News that nobody has taken yet become one.
+func (c *Conn) SoftErrorNotify() <-chan struct{} {
+	c.lock()
+	defer c.unlock()
+	r := c.needRare()
+	if r.softNews == nil {
+		r.softNews = make(chan struct{}, 1)
+	}
+	return r.softNews
+}
+
+// tellSoft passes the news on. c.mu is held.
+func (c *Conn) tellSoft() { signal(c.rare.softNews) }
+
+// signal puts a value into a channel of one, unless one is there; nil: nobody listens.
+func signal(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
 
 // softError is a connection that timed out after the network had said why it might.
 type softError struct{ icmp error }

@@ -35,8 +35,10 @@ func newQueue(s *Stack, l link.Link, dev link.Queue) *queue {
 type scratch struct {
 	out     tcb.Out
 	hdr     []byte
-	gso     bool // the link takes super-segments at the moment
-	readied bool // a goroutine was readied since this was last looked at
+	gso     bool  // the link takes super-segments at the moment
+	readied bool  // a goroutine was readied since this was last looked at
+	tos     uint8 // of the packets to be sent, without the ECN bits
+	ttl     uint8 // 0: the default
 	reader  *queue
 	touched uint64 // of no use but to have been computed
 }
@@ -142,7 +144,10 @@ func (q *queue) sendPacket(sc *scratch, key *flowKey, label uint32, id uint16) u
 	tcpLen := o.Header.Len() + payload
 	ip := ippkt.Header{
 		Src: key.local, Dst: key.remote, Proto: ippkt.ProtoTCP, TTL: ippkt.DefaultTTL,
-		DontFragment: true, ID: uint32(id), FlowLabel: label, TOS: o.ECN, // PMTU-01
+		DontFragment: true, ID: uint32(id), FlowLabel: label, TOS: sc.tos | o.ECN, // PMTU-01
+	}
+	if sc.ttl != 0 {
+		ip.TTL = sc.ttl
 	}
 	hdr := ip.AppendTo(sc.hdr[:0], tcpLen)
 	ipLen := len(hdr)
@@ -173,9 +178,12 @@ func (q *queue) sendPacket(sc *scratch, key *flowKey, label uint32, id uint16) u
 	return id + segments
 }
 
-// reply sends the segment in sc.out for a flow that is no connection.
-func (q *queue) reply(sc *scratch, key *flowKey) {
-	sc.gso = q.link.GSO()
+// reply sends the segment in sc.out for a flow that is no connection. Options are those it would have; nil: none.
+func (q *queue) reply(sc *scratch, key *flowKey, o *tcb.Options) {
+	sc.gso, sc.tos, sc.ttl = q.link.GSO(), 0, 0
+	if o != nil {
+		sc.tos, sc.ttl = o.DSCP<<2, o.TTL
+	}
 	h := q.s.secret.label(key)
 	q.send(sc, key, uint32(h)&0xfffff, uint16(h>>32))
 }

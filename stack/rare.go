@@ -11,6 +11,8 @@ type rare struct {
 	linger               int // seconds; below 0: not set
 	done                 chan struct{}
 	urgent               chan struct{} // see UrgentNotify; nil: nobody asked
+	stalled              bool          // R1 was reached, and the peer not heard since
+	softNews             chan struct{} // see SoftErrorNotify; nil: nobody asked
 	soft                 error         // the last ICMP error, until the peer is heard again
 }
 

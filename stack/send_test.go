@@ -2,11 +2,14 @@ package stack
 
 import (
 	"encoding/binary"
+	"errors"
 	"net"
 	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"ustack/ippkt"
 	"ustack/stack/link"
@@ -291,4 +294,98 @@ func TestECNBits(t *testing.T) {
 			}
 		})
 	}
+}
+
+// DSCP and TTL stand on every packet of a connection, its SYN,ACK, retransmissions and RST included, beside the ECN bits,
+// and may be changed.
+// req: MUST-48 MUST-49 SHLD-21 SHLD-22
+func TestDSCPAndTTL(t *testing.T) {
+	for _, is6 := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWire(t)
+			l, err := (&ListenConfig{Stack: w.s, Options: &tcb.Options{ECN: true, DSCP: 46, TTL: 1}}).Listen(t.Context(), "tcp", ":80")
+			if err != nil {
+				t.Fatal(err)
+			}
+			check := func(dscp, ttl uint8) (n int) {
+				t.Helper()
+				for _, b := range w.recv() {
+					ip, s := w.parse(b)
+					if ip.TOS>>2 != dscp || ip.TTL != ttl {
+						t.Errorf("%v with DSCP %d and TTL %d, want %d and %d", s.Flags, ip.TOS>>2, ip.TTL, dscp, ttl)
+					}
+					n++
+				}
+				return n
+			}
+			p := w.peer(is6, 80, 4000)
+			p.send(tcpseg.SYN|tcpseg.ECE|tcpseg.CWR, "")
+			b := w.answer()
+			ip, s := w.parse(b)
+			if ip.TOS != 46<<2 || ip.TTL != 1 {
+				t.Errorf("SYN,ACK with TOS %#x and TTL %d", ip.TOS, ip.TTL)
+			}
+			p.ack = s.Seq.Add(1)
+			p.send(tcpseg.ACK, "")
+			c, err := l.AcceptConn()
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Write(make([]byte, 2000))
+			if n := check(46, 1); n < 2 {
+				t.Fatalf("%d packets", n)
+			}
+			time.Sleep(time.Second)
+			if check(46, 1) == 0 {
+				t.Error("nothing was sent again")
+			}
+			c.SetDSCP(10)
+			c.SetTTL(255)
+			p.ack = p.ack.Add(2000)
+			p.send(tcpseg.ACK, "")
+			w.recv()
+			c.Write([]byte("x"))
+			data := w.recv()
+			if ip, _ := w.parse(data[0]); ip.TOS != 10<<2|2 || ip.TTL != 255 {
+				t.Errorf("data with TOS %#x and TTL %d", ip.TOS, ip.TTL)
+			}
+			c.Abort()
+			if check(10, 255) != 1 {
+				t.Error("no RST")
+			}
+		})
+	}
+}
+
+// A peer that answers nothing is told of after three retransmissions, long before the connection is given up.
+// req: MUST-20 MUST-47 SHLD-9 SHLD-10 SHLD-20
+func TestStalled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire(t)
+		c, p := w.accepted(false, 4000)
+		news := c.SoftErrorNotify()
+		c.Write([]byte("x"))
+		first := w.answer()
+		sent := 0
+		for len(news) == 0 && sent < 10 {
+			time.Sleep(10 * time.Millisecond)
+			sent += len(w.recv())
+		}
+		if sent < 3 || !c.Info().Stalled {
+			t.Errorf("told after %d retransmissions", sent)
+		}
+		_, s := w.parse(first)
+		p.ack = s.Seq.Add(1)
+		p.send(tcpseg.ACK, "")
+		if w.recv(); c.Info().Stalled {
+			t.Error("still stalled although the peer was heard")
+		}
+		if _, err := c.Write([]byte("y")); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(6 * time.Minute)
+		if _, err := c.Write([]byte("z")); !errors.Is(err, syscall.ETIMEDOUT) {
+			t.Errorf("after R2: %v", err)
+		}
+	})
 }

@@ -178,7 +178,7 @@ func (q *queue) inputTimeWait(sh *shard, hash uint32, ref recordRef, now tcb.Tim
 	}
 	sh.mu.Unlock()
 	if res.Reply {
-		q.reply(q.sc, &key)
+		q.reply(q.sc, &key, nil)
 	}
 	return true
 }

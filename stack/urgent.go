@@ -47,11 +47,7 @@ func (c *Conn) UrgentNotify() <-chan struct{} {
 
 // tellUrgent passes the TCB's event on. c.mu is held.
 func (c *Conn) tellUrgent() {
-	if c.rare == nil || c.rare.urgent == nil {
-		return
-	}
-	select {
-	case c.rare.urgent <- struct{}{}:
-	default:
+	if c.rare != nil {
+		signal(c.rare.urgent)
 	}
 }

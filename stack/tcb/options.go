@@ -37,6 +37,9 @@ type Options struct {
 	NoRACK, NoTLP, NoPRR bool
 	// NoHyStart has slow start end by a loss only (RFC 9406).
 	NoHyStart bool
+	// DSCP is the differentiated services field of every packet, 0 to 63 [0]; TTL is its time to live, or hop limit
+	// [64]. The TCB leaves them to whoever sends its segments.
+	DSCP, TTL uint8
 	// ECN asks for explicit congestion notification, and agrees to it (RFC 3168).
 	ECN bool
 	// MSS caps the segment size in octets of payload, both ways [what the link takes].

@@ -440,13 +440,13 @@ func (t *TCB) Abort(now Time) Events {
 }
 
 // Set changes the switches that may change on a live connection: Nagle, DelayedACK, ACKEvery,
-// NoIdleRestart, RcvBuf, SndBuf, KeepAlive…, UserTimeout and ResetInputDiscard.
+// NoIdleRestart, RcvBuf, SndBuf, KeepAlive…, UserTimeout, ResetInputDiscard, DSCP and TTL.
 func (t *TCB) Set(now Time, o *Options) {
 	c := *t.cfg // shared until now
 	c.Nagle, c.DelayedACK, c.ACKEvery = o.Nagle, o.DelayedACK, o.ACKEvery
 	c.NoIdleRestart, c.ResetInputDiscard = o.NoIdleRestart, o.ResetInputDiscard
 	c.RcvBuf, c.SndBuf = o.RcvBuf, o.SndBuf
-	c.UserTimeout = o.UserTimeout
+	c.UserTimeout, c.DSCP, c.TTL = o.UserTimeout, o.DSCP, o.TTL
 	c.KeepAlive, c.KeepAliveIdle = o.KeepAlive, o.KeepAliveIdle
 	c.KeepAliveInterval, c.KeepAliveCount = o.KeepAliveInterval, o.KeepAliveCount
 	t.cfg = &c

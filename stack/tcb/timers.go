@@ -18,6 +18,7 @@ const (
 const (
 	defaultUserTimeout = Time(5 * time.Minute)   // R2 (RFC 9293 §3.8.3)
 	synTimeout         = Time(180 * time.Second) // R2 of a SYN (MUST-23)
+	r1                 = 3                       // retransmissions until EventStalled (SHLD-10)
 	maxPersist         = Time(60 * time.Second)
 	finWait2Timeout    = Time(60 * time.Second)
 )
@@ -107,6 +108,9 @@ func (t *TCB) expireRexmit(now Time) {
 		t.synTimeouts++
 	}
 	t.rtt.backoff = min(t.rtt.backoff, 254) + 1
+	if t.rtt.backoff == r1 {
+		t.events |= EventStalled
+	}
 	t.armRexmit(now)
 }
 

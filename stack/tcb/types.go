@@ -35,6 +35,7 @@ const (
 	EventWritable                     // a Write that came up short may go on
 	EventAcked                        // everything written so far, FIN included, is acknowledged
 	EventTimeWait                     // TIME-WAIT entered: TimeWait has the record
+	EventStalled                      // R1: sent three times in vain, and trying on (RFC 9293 §3.8.3)
 	EventUrgent                       // the peer declared more data urgent: see Urgent
 	EventClosed                       // CLOSED: Err says why (nil: an orderly end); Output may still have a RST to send
 )
