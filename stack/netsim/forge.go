@@ -17,10 +17,10 @@ func (c *Conn) forge() {
 			case c.gone:
 			case c.state == tcb.SynSent:
 				h, payload := s.forgedAnswer(c.watch.iss)
-				c.host.throw(c.flow, h, payload)
+				c.host.throw(c.flow, c, h, payload)
 			case c.watch.opened && c.watch.started:
 				h, payload := c.forged()
-				c.host.throw(c.flow, h, payload)
+				c.host.throw(c.flow, c, h, payload)
 			}
 		})
 	}
@@ -33,17 +33,18 @@ func (w *halfOpen) forge() {
 		s.After(s.span(Second), func() {
 			if !w.gone {
 				h, payload := w.forged()
-				w.host.throw(w.flow, h, payload)
+				w.host.throw(w.flow, w, h, payload)
 			}
 		})
 	}
 }
 
-func (h *Host) throw(f flow, hdr tcpseg.Header, payload []byte) {
+// throw has a forged segment arrive. It is meant for its victim as it is now, a *Conn or a *halfOpen.
+func (h *Host) throw(f flow, victim any, hdr tcpseg.Header, payload []byte) {
 	hdr.SrcPort, hdr.DstPort = f.remote, f.local
 	b := append(hdr.AppendTo(nil), payload...)
 	seal(f.peer, h, b)
-	h.receive(packet{from: f.peer, b: b, forged: true})
+	h.receive(packet{from: f.peer, b: b, forged: true, victim: victim})
 }
 
 // forgedAnswer makes up what SYN-SENT must not take for the answer to its SYN (5961-04, ST-SS1 to ST-SS9).

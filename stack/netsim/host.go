@@ -195,8 +195,8 @@ func (h *Host) deliver(p packet) {
 	}
 	if c := h.conns[f]; c != nil {
 		c.tcb.Snapshot(&c.snap)
-		if p.forged && seg.Flags.Has(tcpseg.RST) && seg.Seq == c.snap.RcvNxt {
-			return // a lucky one: the connection went on while it was on its way
+		if p.forged && (p.victim != c || seg.Flags.Has(tcpseg.RST) && seg.Seq == c.snap.RcvNxt) {
+			return // a lucky one: things went on while it was on its way
 		}
 		c.input(&seg, p.forged)
 		return

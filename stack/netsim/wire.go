@@ -41,6 +41,7 @@ type packet struct {
 	gso    int
 	ecn    uint8
 	forged bool
+	victim any // of a forged one
 }
 
 // link is a Wire at work.
