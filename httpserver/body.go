@@ -100,9 +100,15 @@ func (b *body) view(buf []byte) (p []byte, inPlace bool, err error) {
 		b.expect = false
 		return a[:min(int64(len(a)), b.due())], true, nil
 	}
+	if b.c.buffer() == nil {
+		buf = buf[:firstRead]
+	}
 	n, err := b.read(buf)
 	return buf[:n], false, err
 }
+
+// firstRead is how much is copied of what a wait for the body has brought; the rest can be seen in place.
+const firstRead = 512
 
 // lend calls w.Write without the lock, for w may be this request's own answer, which looks at the body. What w took is
 // then taken off the source, if it lies there.

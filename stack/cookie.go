@@ -18,10 +18,11 @@ const (
 )
 
 const (
-	// A cookie is 5 bits of time, 3 of MSS and 24 that prove it ours.
-	cookieMSSBits = 3
-	cookieMACBits = 24
-	// cookiePeriod is how long a time stands. A cookie is good in its period and the next.
+	// A cookie is the low 5 bits of its period, 3 of MSS and 24 that prove it ours.
+	cookieTimeBits = 5
+	cookieMSSBits  = 3
+	cookieMACBits  = 24
+	// cookiePeriod is how long a period lasts. A cookie is good in its own and the next.
 	cookiePeriod = 64 * second
 	// The timestamp has the rest in its low bits: it may be that many milliseconds old.
 	stampBits  = 6
@@ -34,34 +35,33 @@ const (
 // cookieMSS are the segment sizes that a cookie can tell: a peer's is rounded down.
 var cookieMSS = [1 << cookieMSSBits]uint16{64, 536, 1220, 1300, 1400, 1440, 1460, 8940}
 
-// cookieTime is the period, as many bits of it as a cookie has.
-func cookieTime(now tcb.Time) uint32 {
-	return uint32(now/cookiePeriod) & (1<<(32-cookieMSSBits-cookieMACBits) - 1)
+// cookie makes the initial sequence number that answers the SYN with sequence number irs, mss being an index of cookieMSS.
+func (k *secrets) cookie(key *flowKey, irs tcpseg.Seq, period uint64, mss uint32) tcpseg.Seq {
+	head := uint32(period)<<cookieMSSBits | mss
+	return tcpseg.Seq(head<<cookieMACBits | k.cookieMAC(key, irs, period, mss))
 }
 
-// cookie makes the initial sequence number that answers the SYN with sequence number irs.
-func (k *secrets) cookie(key *flowKey, irs tcpseg.Seq, period, mss uint32) tcpseg.Seq {
-	head := period<<cookieMSSBits | mss
-	return tcpseg.Seq(head<<cookieMACBits | k.cookieMAC(key, irs, head))
-}
-
-// cookieMAC covers everything that must not be changed or reused.
-func (k *secrets) cookieMAC(key *flowKey, irs tcpseg.Seq, head uint32) uint32 {
+// cookieMAC covers everything that must not be changed or reused, the period in full: the cookie's few bits of it come
+// again after half an hour.
+func (k *secrets) cookieMAC(key *flowKey, irs tcpseg.Seq, period uint64, mss uint32) uint32 {
 	var b [24]byte
 	binary.LittleEndian.PutUint64(b[:], k.cookieKey.flow(key))
-	binary.LittleEndian.PutUint32(b[8:], uint32(irs))
-	binary.LittleEndian.PutUint32(b[12:], head)
-	return uint32(k.cookieKey.sum(b[:])) >> (32 - cookieMACBits)
+	binary.LittleEndian.PutUint64(b[8:], period)
+	binary.LittleEndian.PutUint32(b[16:], uint32(irs))
+	binary.LittleEndian.PutUint32(b[20:], mss)
+	return uint32(k.cookieKey.sum(b[:])) & (1<<cookieMACBits - 1)
 }
 
 // openCookie returns the MSS that a cookie tells; 0: it is none of ours, or too old.
 func (k *secrets) openCookie(key *flowKey, irs, iss tcpseg.Seq, now tcb.Time) uint16 {
 	head := uint32(iss) >> cookieMACBits
-	age := (cookieTime(now) - head>>cookieMSSBits) & (1<<(32-cookieMSSBits-cookieMACBits) - 1)
-	if age > 1 || uint32(iss)&(1<<cookieMACBits-1) != k.cookieMAC(key, irs, head) {
+	mss := head & (1<<cookieMSSBits - 1)
+	period := uint64(now / cookiePeriod)
+	age := (uint32(period) - head>>cookieMSSBits) & (1<<cookieTimeBits - 1)
+	if age > 1 || uint32(iss)&(1<<cookieMACBits-1) != k.cookieMAC(key, irs, period-uint64(age), mss) {
 		return 0
 	}
-	return cookieMSS[head&(1<<cookieMSSBits-1)]
+	return cookieMSS[mss]
 }
 
 // sendCookie answers a SYN to l with a SYN,ACK and forgets it.
@@ -76,7 +76,7 @@ func (q *queue) sendCookie(key *flowKey, now tcb.Time, syn *tcpseg.Segment, l *L
 		i--
 	}
 	_, offset := q.s.secret.isn(key, now)
-	iss := q.s.secret.cookie(key, syn.Seq, cookieTime(now), uint32(i))
+	iss := q.s.secret.cookie(key, syn.Seq, uint64(now/cookiePeriod), uint32(i))
 	h := tcb.Passive(now, c, syn, iss, offset)
 	q.sc.out.Limit = 0
 	if h.Output(now, &q.sc.out) {

@@ -18,15 +18,15 @@ func TestCookie(t *testing.T) {
 	const irs = tcpseg.Seq(77)
 	now := 100 * cookiePeriod
 	for i, mss := range cookieMSS {
-		iss := w.cookie(&key, irs, cookieTime(now), uint32(i))
+		iss := w.cookie(&key, irs, uint64(now/cookiePeriod), uint32(i))
 		if got := w.openCookie(&key, irs, iss, now); got != mss {
 			t.Errorf("MSS %d came back as %d", mss, got)
 		}
 		if w.openCookie(&key, irs, iss, now+cookiePeriod) != mss || w.openCookie(&key, irs, iss, now+2*cookiePeriod) != 0 {
 			t.Error("not good for two periods")
 		}
-		if w.openCookie(&key, irs, iss, now-cookiePeriod) != 0 {
-			t.Error("good before its time")
+		if w.openCookie(&key, irs, iss, now-cookiePeriod) != 0 || w.openCookie(&key, irs, iss, now+32*cookiePeriod) != 0 {
+			t.Error("good before its time, or when its bits of time come again")
 		}
 		for name, other := range map[string]flowKey{
 			"remote": {local: us4, remote: us4, lport: 80, rport: 4000}, "local": {local: them4, remote: them4, lport: 80, rport: 4000},

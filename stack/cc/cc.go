@@ -7,10 +7,10 @@ package cc
 // goes back; 0 is "never" where a deadline is meant.
 type Time int64
 
-// Ack tells of an ACK that delivered data outside loss recovery.
+// Ack tells of an ACK that moved SND.UNA outside fast recovery.
 type Ack struct {
 	Now        Time
-	Bytes      int   // octets newly acknowledged, cumulatively or selectively
+	Bytes      int   // octets newly acknowledged, cumulatively
 	InFlight   int   // octets in flight before this ACK
 	Delivered  int64 // octets delivered over the whole connection
 	RTT        Time  // sample of this ACK; 0: none

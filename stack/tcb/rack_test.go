@@ -110,7 +110,7 @@ func TestMinRTTWindow(t *testing.T) {
 		now += 1000 * ms
 		r.sample(now, 50*ms, 1, 0)
 	}
-	for range 2 * minWindow {
+	for range 2 * minWindow * 18 {
 		now += 1000 * ms
 		r.sample(now, 50*ms, 1, 0)
 	}

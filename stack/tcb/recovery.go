@@ -75,7 +75,7 @@ func (t *TCB) onAck(now Time, n *news, seg *tcpseg.Segment) {
 	if t.proportional() {
 		t.proportion(n.octets, n.acked > 0 && !found)
 	}
-	if t.rec.phase != fastPhase {
+	if t.rec.phase != fastPhase && n.acked > 0 { // not upon a duplicate ACK, whatever it tells (3042-02)
 		t.grow(now, n)
 	}
 }
@@ -101,14 +101,14 @@ func (t *TCB) advanced(now Time, n *news) {
 	}
 }
 
-// grow tells the controller of delivered octets.
+// grow tells the controller of an ACK that moved una.
 func (t *TCB) grow(now Time, n *news) {
 	round := t.snd.roundEnd.LessEq(t.snd.una)
 	if round {
 		t.snd.roundEnd = t.snd.nxt
 		t.snd.limited[1], t.snd.limited[0] = t.snd.limited[0], false
 	}
-	t.cc.OnAck(cc.Ack{Now: now, Bytes: n.octets, InFlight: n.before, Delivered: t.snd.delivered,
+	t.cc.OnAck(cc.Ack{Now: now, Bytes: n.acked, InFlight: n.before, Delivered: t.snd.delivered,
 		RTT: n.sample, SRTT: t.rtt.srtt, MinRTT: t.rtt.min, RoundStart: round,
 		ECE: n.marked && t.rec.phase == open, // the CWR may be lost, and new data with another must wait until recovery is over
 
@@ -159,7 +159,7 @@ func (t *TCB) enterFast(now Time, before, flight int) {
 	t.rec.phase, t.rec.point, t.rec.cause = fastPhase, t.snd.nxt, CauseFastRetransmit
 	t.beginUndo()
 	t.loss.tlp.probing = false
-	t.beginProportion(flight)
+	t.beginProportion(flight) // without SACK it only counts
 	t.rec.force = !t.rec.metered
 	t.reduce(now, before)
 }
@@ -212,10 +212,20 @@ func (t *TCB) windowReopened(now Time) {
 	t.rec.dupAcks, t.rec.dupOctets, t.rec.frto = 0, 0, frtoOff
 }
 
-// dupAck counts a duplicate ACK (RFC 5681 §2).
+// dupAck counts a duplicate ACK (RFC 5681 §2). Without SACK each tells that a segment has left the network, but not
+// after a time-out, and no more of them than were in flight when recovery began, lest forged ones open cwnd (RFC 9937
+// §7).
 func (t *TCB) dupAck() {
 	t.rec.dupAcks++
-	if !t.sackOK {
-		t.rec.dupOctets = int32(min(int(t.rec.dupOctets)+t.mss(), max(t.inFlight()-t.mss(), 0)))
+	if t.sackOK || t.rec.phase > fastPhase {
+		return
 	}
+	if t.rec.phase == fastPhase {
+		p := &t.loss.prr
+		if p.delivered >= p.flight {
+			return
+		}
+		p.delivered += t.mss()
+	}
+	t.rec.dupOctets = int32(min(int(t.rec.dupOctets)+t.mss(), max(t.inFlight()-t.mss(), 0)))
 }

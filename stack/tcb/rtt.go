@@ -21,18 +21,18 @@ type rtt struct {
 	srtt, rttvar Time   // srtt 0: no sample yet
 	min          Time   // the smallest sample of the last two to four minutes
 	rto          Time   // the estimate's, without backoff
-	minSince     uint32 // s; when the smallest sample began to be sought anew
 	minNext      uint32 // µs; the smallest since
+	minSince     uint16 // when the smallest sample began to be sought anew, see minWindow
 	backoff      uint8  // how often the time-out was doubled since the last sample; stays at 255
 }
 
 // minWindow is half of how long a smallest round-trip time is believed: a path may have become longer (RFC 8985
-// §6.2 step 1). Here a second has 2^30 ns and a microsecond 2^10: rough will do, and shifts are cheap.
-const minWindow = 120
+// §6.2 step 1). It counts in units of 2^34 ns, 17 s, and a microsecond has 2^10 ns here: rough will do, and shifts are cheap.
+const minWindow = 7
 
 // lower keeps the minimum.
 func (r *rtt) lower(now, m Time) {
-	us, s := uint32(min(m>>10+1, math.MaxUint32)), uint32(now>>30)
+	us, s := uint32(min(m>>10+1, math.MaxUint32)), uint16(now>>34)
 	if s-r.minSince >= minWindow {
 		if r.minNext != 0 {
 			r.min = Time(r.minNext) << 10
