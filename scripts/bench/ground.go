@@ -169,6 +169,25 @@ func giveAddr(name, addr string) error {
 	return netlink.LinkSetUp(l)
 }
 
+// sendWith sets the congestion control of what is sent to the server from now on; "": the default.
+func sendWith(congctl string) error {
+	l, err := netlink.LinkByName(device)
+	if err != nil {
+		return err
+	}
+	routes, err := netlink.RouteList(l, netlink.FAMILY_V4)
+	if err != nil {
+		return err
+	}
+	for _, r := range routes {
+		r.Congctl = congctl
+		if err := netlink.RouteReplace(&r); err != nil {
+			return fmt.Errorf("have the kernel send with %q: %w", congctl, err)
+		}
+	}
+	return nil
+}
+
 // lengthenQueue gives a device the transmit queue that ustack gives its own: drops are no way to win.
 func lengthenQueue(name string) error {
 	l, err := netlink.LinkByName(name)
