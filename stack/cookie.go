@@ -111,7 +111,7 @@ func stampOptions(val uint32, synAck *tcpseg.Header, scale uint8) uint32 {
 // takeCookie takes the ACK of a flow that nobody knows, if it brings a cookie of l's back: it is then a connection.
 // False: it does not.
 func (q *queue) takeCookie(sh *shard, hash uint32, key *flowKey, now tcb.Time, seg *tcpseg.Segment, l *Listener) bool {
-	if l.cookies == SynCookiesOff || now >= tcb.Time(l.cookieUntil.Load()) ||
+	if now >= tcb.Time(l.cookieUntil.Load()) || // none has been sent lately
 		seg.Flags&(tcpseg.ACK|tcpseg.RST|tcpseg.SYN) != tcpseg.ACK {
 		return false
 	}
@@ -134,26 +134,16 @@ func (q *queue) takeCookie(sh *shard, hash uint32, key *flowKey, now tcb.Time, s
 	h := tcb.Handshake{ISS: iss, IRS: irs, PeerWindow: seg.Window, TSOffset: offset,
 		Peer: cookieOptions(seg, mss, cfg)}
 	h.TSRecent, h.ECN = seg.Options.TSVal, cfg.ECN && h.Peer.HasTimestamps && seg.Options.TSEcr&stampECN != 0
-	c := q.s.newConn(q, key)
-	c.lock() // nobody else knows c yet: no order is broken
-	c.t.Accept(c.at(now), cfg, &c.mem, &h)
-	c.setIP(&cfg.Options)
 	sh.mu.Lock()
 	if sh.kind(key, hash) != kindNone { // the peer's next segment was quicker
 		sh.mu.Unlock()
-		c.unlock()
 		l.waiting.Add(-1)
 		for !q.dispatch(key, now, seg) {
 		}
 		return true
 	}
-	sh.conns.insert(hash, c, fullOfConns)
-	sh.mu.Unlock()
 	q.drop(countCookiesIn)
-	q.s.mem.conns.Add(1)
-	q.took(c, c.input(now, seg))
-	c.unlock()
-	l.add(q.sc, c)
+	q.open(sh, hash, key, now, seg, l, cfg, &h)
 	return true
 }
 

@@ -99,13 +99,18 @@ func (q *queue) inputHalfOpen(sh *shard, hash uint32, ref recordRef, now tcb.Tim
 // the listener. The shard is locked and let go in here.
 func (q *queue) accept(sh *shard, hash uint32, ref recordRef, now tcb.Time, seg *tcpseg.Segment) {
 	r := sh.halfOpens.at(ref.at())
-	l := r.l
-	c := q.s.newConn(q, &r.key)
-	c.lock() // nobody else knows c yet: no order is broken
-	h := r.ho.Handshake()
-	c.t.Accept(c.at(now), l.config(r.q, c.key.remote), &c.mem, &h)
-	c.setIP(&l.options)
+	l, key, h, cfg := r.l, r.key, r.ho.Handshake(), r.l.config(r.q, r.key.remote)
 	q.s.removeHalfOpen(sh, hash, ref)
+	q.open(sh, hash, &key, now, seg, l, cfg, &h)
+}
+
+// open makes a connection of a flow that is in no table, after a handshake that seg completes, and gives it to l. The
+// shard is locked and let go in here.
+func (q *queue) open(sh *shard, hash uint32, key *flowKey, now tcb.Time, seg *tcpseg.Segment, l *Listener, cfg *tcb.Config, h *tcb.Handshake) {
+	c := q.s.newConn(q, key)
+	c.lock() // nobody else knows c yet: no order is broken
+	c.t.Accept(c.at(now), cfg, &c.mem, h)
+	c.setIP(&cfg.Options)
 	sh.conns.insert(hash, c, fullOfConns)
 	sh.mu.Unlock()
 	q.s.mem.conns.Add(1)
