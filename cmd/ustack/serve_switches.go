@@ -38,6 +38,21 @@ type switchDef struct {
 	set                          func(*switches, string) error
 }
 
+// What some switches may be set to.
+var (
+	setNagle = choiceSwitch("off, minshall or classic",
+		map[string]tcb.Nagle{"off": tcb.NagleOff, "minshall": tcb.NagleMinshall, "classic": tcb.NagleClassic},
+		func(s *switches) *tcb.Nagle { return &s.tcp.Nagle })
+	setResetInput = choiceSwitch("keep or discard", map[string]bool{"keep": false, "discard": true},
+		func(s *switches) *bool { return &s.tcp.ResetInputDiscard })
+	setSynCookies = choiceSwitch("auto, always or off",
+		map[string]stack.SynCookies{"auto": stack.SynCookiesAuto, "always": stack.SynCookiesAlways, "off": stack.SynCookiesOff},
+		func(s *switches) *stack.SynCookies { return &s.synCookies })
+	setClose = choiceSwitch("half, full or abort",
+		map[string]httpserver.CloseMode{"half": httpserver.CloseHalf, "full": httpserver.CloseFull, "abort": httpserver.CloseAbort},
+		func(s *switches) *httpserver.CloseMode { return &s.closeMode })
+)
+
 // tcpSwitches are those of TCP; serve's switchDefs has those of HTTP as well.
 var tcpSwitches = []switchDef{
 	{"nagle", "off|minshall|classic", "off", "hold small segments back while data is in flight", setNagle},
@@ -140,26 +155,6 @@ func switchNames() string {
 	return strings.Join(names, ", ")
 }
 
-func setSynCookies(s *switches, v string) error {
-	when := map[string]stack.SynCookies{"auto": stack.SynCookiesAuto, "always": stack.SynCookiesAlways, "off": stack.SynCookiesOff}
-	c, ok := when[v]
-	if !ok {
-		return errors.New("want auto, always or off")
-	}
-	s.synCookies = c
-	return nil
-}
-
-func setNagle(s *switches, v string) error {
-	rules := map[string]tcb.Nagle{"off": tcb.NagleOff, "minshall": tcb.NagleMinshall, "classic": tcb.NagleClassic}
-	rule, ok := rules[v]
-	if !ok {
-		return errors.New("want off, minshall or classic")
-	}
-	s.tcp.Nagle = rule
-	return nil
-}
-
 // maxDelayedACK is the limit of RFC 9293 §3.8.6.3.
 const maxDelayedACK = 500 * time.Millisecond
 
@@ -185,40 +180,24 @@ func setCC(s *switches, v string) error {
 	return nil
 }
 
-func setResetInput(s *switches, v string) error {
-	if v != "keep" && v != "discard" {
-		return errors.New("want keep or discard")
+// choiceSwitch takes one of the words in values; want names them.
+func choiceSwitch[T any](want string, values map[string]T, field func(*switches) *T) func(*switches, string) error {
+	return func(s *switches, v string) error {
+		choice, ok := values[v]
+		if !ok {
+			return errors.New("want " + want)
+		}
+		*field(s) = choice
+		return nil
 	}
-	s.tcp.ResetInputDiscard = v == "discard"
-	return nil
-}
-
-func setClose(s *switches, v string) error {
-	modes := map[string]httpserver.CloseMode{"half": httpserver.CloseHalf, "full": httpserver.CloseFull, "abort": httpserver.CloseAbort}
-	mode, ok := modes[v]
-	if !ok {
-		return errors.New("want half, full or abort")
-	}
-	s.closeMode = mode
-	return nil
 }
 
 // onSwitch sets a field that is true for on, offSwitch one that is true for off.
 func onSwitch(field func(*switches) *bool) func(*switches, string) error {
-	return boolSwitch("on", field)
+	return choiceSwitch("on or off", map[string]bool{"on": true, "off": false}, field)
 }
 func offSwitch(field func(*switches) *bool) func(*switches, string) error {
-	return boolSwitch("off", field)
-}
-
-func boolSwitch(set string, field func(*switches) *bool) func(*switches, string) error {
-	return func(s *switches, v string) error {
-		if v != "on" && v != "off" {
-			return errors.New("want on or off")
-		}
-		*field(s) = v == set
-		return nil
-	}
+	return choiceSwitch("on or off", map[string]bool{"on": false, "off": true}, field)
 }
 
 func intSwitch(lo, hi int, field func(*switches) *int) func(*switches, string) error {
