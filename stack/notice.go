@@ -47,13 +47,11 @@ func (q *queue) notice(m *ippkt.ICMP) {
 func (c *Conn) notice(sc *scratch, m *ippkt.ICMP, seq tcpseg.Seq) bool {
 	c.lock()
 	defer c.unlock()
-	var now tcb.Snapshot
-	c.t.Snapshot(&now)
-	if c.dead || !seq.In(now.Una, now.Nxt) {
+	if c.dead || !c.t.InFlight(seq) {
 		return false
 	}
 	err, hard := icmpError(m)
-	if hard && !c.opened && (now.State == tcb.SynSent || now.State == tcb.SynReceived) {
+	if state := c.t.State(); hard && !c.opened && (state == tcb.SynSent || state == tcb.SynReceived) {
 		c.abort(sc, err)
 	} else if err != nil {
 		c.needRare().soft = err

@@ -11,9 +11,8 @@ import (
 
 const (
 	maxPaths  = 4096
-	pathLife  = 600 * second // PMTU-08
-	minPMTU4  = 552          // nothing honest is smaller (PMTU-05)
-	leastPMTU = 68           // RFC 1191 §3
+	minPMTU4  = 552 // nothing honest is smaller (PMTU-05)
+	leastPMTU = 68  // RFC 1191 §3
 )
 
 // paths remembers the destinations whose path takes less than the link (RFC 1191 §5.2, RFC 8201 §5.2).
@@ -41,7 +40,7 @@ func (p *paths) lower(now tcb.Time, dst ippkt.Addr, mtu int) bool {
 	if len(p.mtu) >= maxPaths {
 		p.forget(now)
 	}
-	p.mtu[dst] = path{mtu, now + pathLife}
+	p.mtu[dst] = path{mtu, now + tcb.PathLife}
 	p.some.Store(true)
 	return true
 }
@@ -119,9 +118,7 @@ func plateau(length int) int {
 func (c *Conn) sent(seq tcpseg.Seq) bool {
 	c.lock()
 	defer c.unlock()
-	var now tcb.Snapshot
-	c.t.Snapshot(&now)
-	return !c.dead && seq.In(now.Una, now.Nxt)
+	return !c.dead && c.t.InFlight(seq)
 }
 
 // narrow has the connection send no packet larger than mtu.
@@ -135,9 +132,13 @@ func (c *Conn) narrow(sc *scratch, mtu int) {
 
 // limitMSS tells the TCB of the path's MTU. c.mu is held.
 func (c *Conn) limitMSS(mtu int) bool {
-	header := ippkt.IPv6HeaderLen
-	if c.key.remote.Is4() {
-		header = ippkt.IPv4HeaderLen
+	return c.t.LimitMSS(c.clock(), maxMSS(mtu, c.key.remote.Is4()))
+}
+
+// maxMSS is the largest payload of a packet of mtu octets, without options.
+func maxMSS(mtu int, is4 bool) int {
+	if is4 {
+		return mtu - ippkt.IPv4HeaderLen - tcpseg.MinHeaderLen
 	}
-	return c.t.LimitMSS(c.clock(), mtu-header-tcpseg.MinHeaderLen)
+	return mtu - ippkt.IPv6HeaderLen - tcpseg.MinHeaderLen
 }

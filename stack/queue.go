@@ -196,11 +196,9 @@ func (q *queue) write(off link.Offload, hdr []byte, payload [4][]byte) {
 
 // config returns what a connection over this queue is made with.
 func (q *queue) config(o *tcb.Options, is4 bool) tcb.Config {
-	c := tcb.Config{Options: *o}
+	c := tcb.Config{Options: *o, LinkMSS: maxMSS(q.link.MTU(), is4), DefaultMSS: 1220}
 	if is4 {
-		c.LinkMSS, c.DefaultMSS = q.link.MTU()-ippkt.IPv4HeaderLen-tcpseg.MinHeaderLen, 536
-	} else {
-		c.LinkMSS, c.DefaultMSS = q.link.MTU()-ippkt.IPv6HeaderLen-tcpseg.MinHeaderLen, 1220
+		c.DefaultMSS = 536
 	}
 	return c
 }

@@ -76,7 +76,7 @@ func (c *Cubic) OnAck(a Ack) {
 // end slow start without a loss (RFC 9406).
 func (c *Cubic) slowStartGrowth(a Ack) float64 {
 	n := min(a.Bytes, slowStartSegments*c.mss)
-	if c.settled || c.ssthresh != infinite {
+	if c.settled {
 		return float64(n)
 	}
 	if c.hystart == nil {

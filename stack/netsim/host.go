@@ -194,9 +194,8 @@ func (h *Host) deliver(p packet) {
 		}
 	}
 	if c := h.conns[f]; c != nil {
-		c.tcb.Snapshot(&c.snap)
-		if p.forged && (p.victim != c || seg.Flags.Has(tcpseg.RST) && seg.Seq == c.snap.RcvNxt) {
-			return // a lucky one: things went on while it was on its way
+		if p.forged && c.lucky(&p, &seg) {
+			return
 		}
 		c.input(&seg, p.forged)
 		return
@@ -213,6 +212,12 @@ func (h *Host) deliver(p packet) {
 		return
 	}
 	h.refuse(f, &seg)
+}
+
+// lucky reports whether a forged segment has come true, because things went on while it was on its way.
+func (c *Conn) lucky(p *packet, seg *tcpseg.Segment) bool {
+	c.tcb.Snapshot(&c.snap)
+	return p.victim != c || seg.Flags.Has(tcpseg.RST) && seg.Seq == c.snap.RcvNxt
 }
 
 // refuse answers a segment of no connection.

@@ -59,7 +59,6 @@ func (t *TCB) takeEcho(now Time, n *news) {
 		t.rec.reordering = false
 	}
 	t.cc.OnECN(cc.Loss{Now: now, InFlight: min(n.before, t.cc.Window())})
-	t.stats.ecns++
 	t.noteReduction()
 }
 

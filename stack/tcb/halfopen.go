@@ -139,7 +139,8 @@ func (h *HalfOpen) challenge(now Time, d Drop) (HalfOpenResult, Drop) {
 
 // Output fills o with what is to be sent, once for each reason; false: nothing.
 func (h *HalfOpen) Output(now Time, o *Out) bool {
-	o.Payload, o.GSOSize, o.ECN, o.Held = [4][]byte{}, 0, 0, HeldHandshake
+	o.clear()
+	o.Held = HeldHandshake
 	rcv := h.rcvNxt()
 	switch h.owed {
 	case oweSynAck:
@@ -212,7 +213,8 @@ func Refuse(seg *tcpseg.Segment, o *Out) bool {
 	if seg.Flags.Has(tcpseg.RST) {
 		return false
 	}
-	o.Payload, o.GSOSize, o.ECN, o.Cause = [4][]byte{}, 0, 0, CauseReset
+	o.clear()
+	o.Cause = CauseReset
 	if seg.Flags.Has(tcpseg.ACK) {
 		o.Header = tcpseg.Header{Seq: seg.Ack, Flags: tcpseg.RST}
 	} else {

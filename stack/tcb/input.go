@@ -251,7 +251,8 @@ func (t *TCB) inputACK(now Time, seg *tcpseg.Segment) Drop {
 
 // takeACK moves the left edge and the peer's window, and tells loss recovery.
 func (t *TCB) takeACK(now Time, seg *tcpseg.Segment) {
-	n := news{marked: t.ecn&ecnOn != 0 && seg.Flags.Has(tcpseg.ECE), una: t.snd.una, before: t.inFlight(), sacked: t.runs.sacked, acked: max(seg.Ack.Sub(t.snd.una), 0),
+	n := news{una: t.snd.una, before: t.inFlight(), sacked: t.runs.sacked, acked: max(seg.Ack.Sub(t.snd.una), 0),
+		marked:   t.ecn&ecnOn != 0 && seg.Flags.Has(tcpseg.ECE),
 		delivery: delivery{now: now, minRTT: t.rtt.min, stamped: t.stamped, echo: seg.Options.TSEcr - t.ts.offset}}
 	shut := t.timers[persist] != 0 && t.snd.wnd == 0
 	if n.acked > 0 {

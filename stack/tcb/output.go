@@ -45,7 +45,8 @@ func (t *TCB) segmentSize() int {
 // Output fills o with the next segment to send and returns true, or returns false with o.Held.
 // It is the only place that decides whether something is sent.
 func (t *TCB) Output(now Time, o *Out) bool {
-	o.Payload, o.GSOSize, o.ECN, o.Held = [4][]byte{}, 0, 0, HeldIdle
+	o.clear()
+	o.Held = HeldIdle
 	if t.rst.due {
 		t.emitReset(now, o)
 		return true

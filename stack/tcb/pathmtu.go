@@ -3,8 +3,8 @@ package tcb
 import "time"
 
 const (
-	// pathLife is how long a path is believed to be narrow: then the full size is tried again (PMTU-08, RFC 1191 §6.3).
-	pathLife = Time(10 * time.Minute)
+	// PathLife is how long a path is believed to be narrow: then the full size is tried again (PMTU-08, RFC 1191 §6.3).
+	PathLife = Time(10 * time.Minute)
 	// After so many time-outs in a row of a full-sized segment, the path may be a black hole: it drops what is too
 	// large and does not say so (RFC 2923 §2.1). Smaller segments get through most of those.
 	blackHoleTimeouts = 3
@@ -23,7 +23,7 @@ func (t *TCB) LimitMSS(now Time, mss int) bool {
 	if s.fullMSS == 0 {
 		s.fullMSS = t.snd.mss
 	}
-	s.fullAgain = now + pathLife
+	s.fullAgain = now + PathLife
 	t.setMSS(mss)
 	if t.runs.markLarger(t.mss()) && t.rec.phase == open {
 		t.rec.phase, t.rec.point, t.rec.cause = afterShut, t.snd.nxt, CausePathMTU

@@ -41,6 +41,9 @@ func (t *TCB) pipe() int {
 
 func (t *TCB) inFlight() int { return t.snd.nxt.Sub(t.snd.una) }
 
+// InFlight reports whether the octet at seq was sent and is not acknowledged yet.
+func (t *TCB) InFlight(seq tcpseg.Seq) bool { return seq.In(t.snd.una, t.snd.nxt) }
+
 // news is what an acceptable ACK tells.
 type news struct {
 	delivery
@@ -110,8 +113,8 @@ func (t *TCB) grow(now Time, n *news) {
 	}
 	t.cc.OnAck(cc.Ack{Now: now, Bytes: n.acked, InFlight: n.before, Delivered: t.snd.delivered,
 		RTT: n.sample, SRTT: t.rtt.srtt, MinRTT: t.rtt.min, RoundStart: round,
-		ECE: n.marked && t.rec.phase == open, // the CWR may be lost, and new data with another must wait until recovery is over
-
+		// A CWR may be lost, and new data with another must wait until recovery is over.
+		ECE:        n.marked && t.rec.phase == open,
 		AppLimited: !t.snd.limited[0] && !t.snd.limited[1]})
 }
 

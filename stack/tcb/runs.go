@@ -333,30 +333,34 @@ func (rs *runs) markOvertaken(now, sent Time, end tcpseg.Seq, patience Time) (fo
 	return found, wait
 }
 
-// markTimedOut holds for lost the first run and what was sent at least patience ago, but for what was delivered
-// (RFC 8985 §6.3).
-func (rs *runs) markTimedOut(now, patience Time) {
-	rs.forgetReneged()
+// markIf holds every run for lost that was not delivered and of which lost is true, and reports whether there was any.
+func (rs *runs) markIf(lost func(i int32, r *run) bool) (found bool) {
 	for i := rs.head; i != none; i = rs.slab[i].next {
-		r := &rs.slab[i]
-		if !r.sacked && (i == rs.head || r.sent+patience <= now) {
-			rs.setLost(r, true)
-			i = rs.join(i)
-		}
-	}
-}
-
-// markLarger holds for lost every run of more than n octets that was not delivered, and reports whether there was any.
-func (rs *runs) markLarger(n int) bool {
-	found := false
-	for i := rs.head; i != none; i = rs.slab[i].next {
-		if r := &rs.slab[i]; !r.sacked && r.len() > n {
+		if r := &rs.slab[i]; !r.sacked && lost(i, r) {
 			rs.setLost(r, true)
 			i = rs.join(i)
 			found = true
 		}
 	}
 	return found
+}
+
+// markAll holds everything for lost that was not delivered.
+func (rs *runs) markAll() {
+	rs.forgetReneged()
+	rs.markIf(func(int32, *run) bool { return true })
+}
+
+// markTimedOut holds for lost the first run and what was sent at least patience ago, but for what was delivered
+// (RFC 8985 §6.3).
+func (rs *runs) markTimedOut(now, patience Time) {
+	rs.forgetReneged()
+	rs.markIf(func(i int32, r *run) bool { return i == rs.head || r.sent+patience <= now })
+}
+
+// markLarger holds for lost every run of more than n octets that was not delivered, and reports whether there was any.
+func (rs *runs) markLarger(n int) bool {
+	return rs.markIf(func(_ int32, r *run) bool { return r.len() > n })
 }
 
 // forgetReneged disbelieves all SACK blocks if the first run counts as delivered although it is not acknowledged: the
@@ -386,18 +390,6 @@ func (rs *runs) lastSegment(size int) int32 {
 		i = rs.tail
 	}
 	return i
-}
-
-// markAll holds everything for lost that was not delivered.
-func (rs *runs) markAll() {
-	rs.forgetReneged()
-	for i := rs.head; i != none; i = rs.slab[i].next {
-		r := &rs.slab[i]
-		if !r.sacked {
-			rs.setLost(r, true)
-			i = rs.join(i)
-		}
-	}
 }
 
 // firstLost returns the first run held for lost, or none.

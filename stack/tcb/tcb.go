@@ -153,8 +153,7 @@ type pendingReset struct {
 
 type counters struct {
 	segsIn, segsOut, bytesIn, bytesOut uint64
-	rexmits, rtos, recoveries          uint32
-	undos, ecns                        uint16
+	rexmits, rtos, recoveries, undos   uint32
 }
 
 // begin makes of a blank TCB what Dial and Accept have in common.

@@ -118,7 +118,8 @@ func (w *TimeWait) Output(now Time, tsOffset uint32, o *Out) {
 		o.Options.HasTimestamps = true
 		o.Options.TSVal, o.Options.TSEcr = tsClock(now)+tsOffset, w.tsRecent
 	}
-	o.Payload, o.GSOSize, o.ECN, o.Cause = [4][]byte{}, 0, 0, CauseChallenge
+	o.clear()
+	o.Cause = CauseChallenge
 }
 
 // Deadline returns when the record may be forgotten.

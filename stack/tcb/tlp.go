@@ -75,13 +75,12 @@ func (t *TCB) outputTail(now Time, o *Out) bool {
 		return false
 	}
 	l := t.needLoss(t.snd.una)
-	size := t.segmentSize()
-	if n := min(t.unsent(), size); t.newDataFits() {
+	if n := t.newData(); n > 0 {
 		t.sendNew(now, o, n, t.snd.closing && n == t.unsent(), CauseTailProbe)
 		l.tlp = tlp{end: t.snd.nxt, probing: true, unsteady: true}
 		return true
 	}
-	i := t.runs.lastSegment(size)
+	i := t.runs.lastSegment(t.segmentSize())
 	t.resend(now, o, i, t.runs.slab[i].len(), CauseTailProbe)
 	l.tlp = tlp{end: t.snd.nxt, probing: true, again: true, unsteady: true}
 	t.armRexmit(now)

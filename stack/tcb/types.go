@@ -125,6 +125,9 @@ type Out struct {
 	Held    Held // set when Output returns false
 }
 
+// clear takes out what only segments with text have.
+func (o *Out) clear() { o.Payload, o.GSOSize, o.ECN = [4][]byte{}, 0, 0 }
+
 // PayloadLen returns the octets of payload.
 func (o *Out) PayloadLen() int {
 	return len(o.Payload[0]) + len(o.Payload[1]) + len(o.Payload[2]) + len(o.Payload[3])

@@ -90,7 +90,7 @@ func (t *TCB) forwardRTO(n *news) bool {
 	switch t.rec.frto {
 	case frtoFirst:
 		t.rec.frto = frtoOff
-		if n.acked > 0 && t.rec.phase == afterRTO && t.newDataFits() {
+		if n.acked > 0 && t.rec.phase == afterRTO && t.newData() > 0 {
 			t.rec.frto = frtoNext
 		}
 	case frtoNext:
@@ -104,8 +104,11 @@ func (t *TCB) forwardRTO(n *news) bool {
 	return false
 }
 
-// newDataFits reports whether the peer would take a segment of new data.
-func (t *TCB) newDataFits() bool {
+// newData returns the octets of a segment of new data that the peer would take; 0: it would not, or there is none.
+func (t *TCB) newData() int {
 	n := min(t.unsent(), t.segmentSize())
-	return n > 0 && n <= t.peerEdge().Sub(t.snd.nxt)
+	if n > t.peerEdge().Sub(t.snd.nxt) {
+		return 0
+	}
+	return n
 }
