@@ -1,6 +1,7 @@
 package tcb
 
 import (
+	"strconv"
 	"testing"
 
 	"ustack/tcpseg"
@@ -85,7 +86,7 @@ func TestAnswerToAnEcho(t *testing.T) {
 	s.at(1020)
 	cwr := 0
 	for i := range 10 {
-		s.recv("E. " + span(1, 0) + " ack " + itoa(1001+1000*i))
+		s.recv("E. " + span(1, 0) + " ack " + strconv.Itoa(1001+1000*i))
 		cwr += countCWR(s)
 	}
 	if w := s.tcb.cc.Window(); w != 7000 || cwnd != 10_000 {
@@ -103,8 +104,6 @@ func TestAnswerToAnEcho(t *testing.T) {
 		t.Errorf("cwnd %d after %d, %d retransmissions", s.tcb.cc.Window(), w, s.tcb.stats.rexmits)
 	}
 }
-
-func itoa(n int) string { return span(n, 0)[:len(span(n, 0))/2-1] }
 
 // countCWR counts the segments with CWR among those sent, and forgets them.
 func countCWR(s *script) (n int) {
@@ -128,7 +127,7 @@ func TestEchoAtOneSegment(t *testing.T) {
 	s := ecnEstablished(t, Options{NoTLP: true})
 	s.write(30_000).quiet()
 	for range 6 {
-		s.at(s.now/ms + 20).recv("E. 1:1(0) ack " + itoa(s.tcb.snd.nxt.Sub(testISS)))
+		s.at(s.now/ms + 20).recv("E. 1:1(0) ack " + strconv.Itoa(s.tcb.snd.nxt.Sub(testISS)))
 		if s.tcb.cc.Window() == 1000 {
 			break
 		}
@@ -136,7 +135,7 @@ func TestEchoAtOneSegment(t *testing.T) {
 	s.quiet()
 	for range 3 {
 		at := s.now
-		s.recv("E. 1:1(0) ack " + itoa(s.tcb.snd.nxt.Sub(testISS)))
+		s.recv("E. 1:1(0) ack " + strconv.Itoa(s.tcb.snd.nxt.Sub(testISS)))
 		s.at((at+s.tcb.rtt.timeout())/ms - 1).expect()
 		s.at(s.now/ms + 2)
 		if len(s.sent) != 1 {

@@ -22,7 +22,7 @@ type pktScript struct {
 type pktLine struct {
 	number int
 	text   string
-	set    bool // options, established, listen …: no time, before everything else
+	set    bool // options, established …: no time, before everything else
 	rel    bool // at is a delay after the line before
 	at     Time
 	op     string // "<", ">" or a word
@@ -62,7 +62,7 @@ func parseScripts(file, text string) ([]pktScript, error) {
 }
 
 // pktSetups are the words of lines without a time.
-var pktSetups = map[string]bool{"options": true, "established": true, "listen": true, "closed": true, "limit": true, "only": true}
+var pktSetups = map[string]bool{"options": true, "established": true, "closed": true, "limit": true, "only": true}
 
 func parsePktLine(number int, text string) (pktLine, error) {
 	l := pktLine{number: number, text: text, args: pktFields(text)}
@@ -72,7 +72,7 @@ func parsePktLine(number int, text string) (pktLine, error) {
 	}
 	at, err := parsePktTime(l.args[0])
 	if err != nil {
-		return l, fmt.Errorf("%q: want a time in seconds, as 0.5 or +0.04, or one of options, established, listen, closed, limit, only", l.args[0])
+		return l, fmt.Errorf("%q: want a time in seconds, as 0.5 or +0.04, or one of options, established, closed, limit, only", l.args[0])
 	}
 	if len(l.args) < 2 {
 		return l, fmt.Errorf("%q: want what happens then: <, > or a word", text)

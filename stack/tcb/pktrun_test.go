@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -63,7 +64,7 @@ func runScript(s *pktScript, v pktVariant) error {
 		}
 	}
 	if len(r.sent) > 0 {
-		return fmt.Errorf("%s: %q ends, and yet there is %s\n%s", s.file, s.name, r.format(&r.sent[0], pktLine{}), r.events())
+		return fmt.Errorf("%s: %q ends, and yet there is %s\n%s", s.file, s.name, r.v.format(&r.sent[0].out, nil), r.events())
 	}
 	return nil
 }
@@ -95,7 +96,7 @@ func (r *pktRun) step(l *pktLine, last *Time) error {
 		return r.expect(l, at)
 	}
 	if len(r.sent) > 0 && !pktLooks[l.op] {
-		return fmt.Errorf("before that, at %.6f, there is %s", float64(r.sent[0].at-pktStart)/1e9, r.format(&r.sent[0], pktLine{}))
+		return fmt.Errorf("before that, at %.6f, there is %s", float64(r.sent[0].at-pktStart)/1e9, r.v.format(&r.sent[0].out, nil))
 	}
 	return r.act(l)
 }
@@ -151,7 +152,7 @@ func (r *pktRun) flush() {
 // record notes what is in r.out, and whether its octets are the right ones.
 func (r *pktRun) record() {
 	s := pktSent{r.now, r.out}
-	r.note("> %s [%v]", r.format(&s, pktLine{}), r.out.Cause)
+	r.note("> %s [%v]", r.v.format(&s.out, nil), r.out.Cause)
 	var text []byte
 	for _, p := range r.out.Payload {
 		text = append(text, p...)
@@ -170,86 +171,13 @@ func (r *pktRun) expect(l *pktLine, at Time) error {
 	}
 	s := r.sent[0]
 	r.sent = r.sent[1:]
-	if got := r.format(&s, *l); got != want {
+	if got := r.v.format(&s.out, l.args); got != want {
 		return fmt.Errorf("want %s\ngot  %s", want, got)
 	}
 	if s.at != at {
 		return fmt.Errorf("want it at %.6f\ngot  it at %.6f", float64(at-pktStart)/1e9, float64(s.at-pktStart)/1e9)
 	}
 	return nil
-}
-
-// pktFlags in the order in which they are written.
-var pktFlags = []struct {
-	bit  tcpseg.Flags
-	name byte
-}{{tcpseg.SYN, 'S'}, {tcpseg.FIN, 'F'}, {tcpseg.RST, 'R'}, {tcpseg.PSH, 'P'}, {tcpseg.URG, 'U'}, {tcpseg.ECE, 'E'}, {tcpseg.CWR, 'W'}, {tcpseg.ACK, '.'}}
-
-// format writes a sent segment down, with its window and options only where the line has them.
-func (r *pktRun) format(s *pktSent, l pktLine) string {
-	o := &s.out
-	var b strings.Builder
-	for _, f := range pktFlags {
-		if o.Flags.Has(f.bit) {
-			b.WriteByte(f.name)
-		}
-	}
-	n, from := o.PayloadLen(), o.Seq.Sub(r.v.iss)
-	fmt.Fprintf(&b, " %d:%d(%d)", from, from+n, n)
-	if o.Flags.Has(tcpseg.ACK) {
-		fmt.Fprintf(&b, " ack %d", o.Ack.Sub(r.v.irs))
-	}
-	if has(l.args, "win") {
-		fmt.Fprintf(&b, " win %d", o.Window)
-	}
-	for _, f := range []struct {
-		name string
-		n    int
-	}{{"urg", int(o.Urgent)}, {"gso", o.GSOSize}, {"ecn", int(o.ECN)}} {
-		if f.n != 0 {
-			fmt.Fprintf(&b, " %s %d", f.name, f.n)
-		}
-	}
-	for i, block := range o.Options.Blocks() {
-		if i == 0 {
-			b.WriteString(" sack")
-		}
-		fmt.Fprintf(&b, " %d:%d", block.Left.Sub(r.v.irs), block.Right.Sub(r.v.irs))
-	}
-	if n := len(l.args); n > 0 && strings.HasPrefix(l.args[n-1], "<") {
-		b.WriteString(" " + formatOptions(&o.Options, strings.Contains(l.args[n-1], "val *")))
-	}
-	return b.String()
-}
-
-func formatOptions(o *tcpseg.Options, anyVal bool) string {
-	var words []string
-	if o.MSS != 0 {
-		words = append(words, fmt.Sprintf("mss %d", o.MSS))
-	}
-	if o.SACKPermitted {
-		words = append(words, "sackOK")
-	}
-	if o.HasTimestamps {
-		val := "*"
-		if !anyVal {
-			val = strconv.Itoa(int(o.TSVal))
-		}
-		words = append(words, fmt.Sprintf("TS val %s ecr %d", val, o.TSEcr))
-	}
-	if o.HasScale {
-		words = append(words, fmt.Sprintf("wscale %d", o.Scale))
-	}
-	return "<" + strings.Join(words, ",") + ">"
-}
-
-func has(words []string, w string) bool {
-	for _, x := range words {
-		if x == w {
-			return true
-		}
-	}
-	return false
 }
 
 // pktOptions are the words of an options line without a value.
@@ -306,14 +234,14 @@ func (r *pktRun) setup(l *pktLine) (err error) {
 		r.closed = true
 	case "established":
 		h := Handshake{ISS: r.v.iss, IRS: r.v.irs, PeerWindow: 65535, RTT: 10 * ms}
-		seg, err := r.parseWords(l.args)
+		seg, err := r.v.parseWords(l.args)
 		if err != nil {
 			return err
 		}
 		if h.Peer = seg.Options; h.Peer.MSS == 0 {
 			h.Peer.MSS = 1000
 		}
-		if has(l.args, "win") {
+		if slices.Contains(l.args, "win") {
 			h.PeerWindow = seg.Window
 		}
 		h.TSRecent, h.ECN = seg.Options.TSVal, r.cfg.ECN
@@ -323,99 +251,9 @@ func (r *pktRun) setup(l *pktLine) (err error) {
 	return err
 }
 
-// parseWords reads what follows the flags and the range of a segment.
-func (r *pktRun) parseWords(words []string) (seg tcpseg.Segment, err error) {
-	if n := len(words); n > 0 && strings.HasPrefix(words[n-1], "<") {
-		inner := strings.NewReplacer("<", "", ">", "", ",", " ").Replace(words[n-1])
-		words = append(append([]string(nil), words[:n-1]...), strings.Fields(inner)...)
-	}
-	seg.Window = 65535
-	for i := 0; i < len(words); i++ {
-		num := func() int {
-			if i++; i >= len(words) {
-				err = fmt.Errorf("%q lacks its number", words[i-1])
-				return 0
-			}
-			v, e := strconv.Atoi(words[i])
-			if e != nil && err == nil {
-				err = fmt.Errorf("%q is no number", words[i])
-			}
-			return v
-		}
-		o := &seg.Options
-		switch words[i] {
-		case "ack":
-			seg.Ack = r.v.iss.Add(num())
-		case "win":
-			seg.Window = uint16(num())
-		case "urg":
-			seg.Urgent = uint16(num())
-		case "gso":
-			seg.GSOSize = num()
-		case "ecn":
-			seg.ECN = uint8(num())
-		case "mss":
-			o.MSS = uint16(num())
-		case "wscale":
-			o.HasScale, o.Scale = true, uint8(num())
-		case "sackOK":
-			o.SACKPermitted = true
-		case "TS":
-			o.HasTimestamps = true
-		case "val":
-			o.TSVal = uint32(num())
-		case "ecr":
-			o.TSEcr = uint32(num())
-		case "sack":
-			for ; i+1 < len(words) && strings.Contains(words[i+1], ":"); i++ {
-				var left, right int
-				fmt.Sscanf(words[i+1], "%d:%d", &left, &right)
-				o.SACK[o.SACKCount] = tcpseg.SACKBlock{Left: r.v.iss.Add(left), Right: r.v.iss.Add(right)}
-				o.SACKCount++
-			}
-		default:
-			return seg, fmt.Errorf("%q is no word of a segment", words[i])
-		}
-	}
-	return seg, err
-}
-
-// parseSegment reads "FLAGS FROM:TO(LEN) words".
-func (r *pktRun) parseSegment(args []string) (tcpseg.Segment, error) {
-	if len(args) < 2 {
-		return tcpseg.Segment{}, errors.New("want flags and from:to(length)")
-	}
-	seg, err := r.parseWords(args[2:])
-	if err != nil {
-		return seg, err
-	}
-	for _, c := range []byte(args[0]) {
-		known := c == '-'
-		for _, f := range pktFlags {
-			if f.name == c {
-				seg.Flags |= f.bit
-				known = true
-			}
-		}
-		if !known {
-			return seg, fmt.Errorf("%q is no flag", c)
-		}
-	}
-	var from, to, n int
-	if _, err := fmt.Sscanf(args[1], "%d:%d(%d)", &from, &to, &n); err != nil || to-from != n {
-		return seg, fmt.Errorf("%q: want from:to(length)", args[1])
-	}
-	seg.Seq = r.v.irs.Add(from)
-	if seg.Flags.Has(tcpseg.SYN) {
-		from++ // it takes a number before the text
-	}
-	seg.Payload = pattern(from, n)
-	return seg, nil
-}
-
 // input gives a segment to what is there for it.
 func (r *pktRun) input(args []string) error {
-	seg, err := r.parseSegment(args)
+	seg, err := r.v.parseSegment(args)
 	if err != nil {
 		return err
 	}

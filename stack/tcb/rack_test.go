@@ -249,11 +249,11 @@ func TestEifel(t *testing.T) {
 	s.write(9880).quiet()
 	stamp := int(s.out.Options.TSVal)
 	cwnd := s.tcb.cc.Window()
-	s.at(1010).recv(fmt.Sprintf(". 1:1(0) ack 1 sack 989:3953 ts 2 %d", stamp)).quiet()
+	s.at(1010).recv(fmt.Sprintf(". 1:1(0) ack 1 sack 989:3953 TS val 2 ecr %d", stamp)).quiet()
 	if s.tcb.rec.phase != fastPhase || s.tcb.cc.Window() >= cwnd {
 		t.Fatalf("phase %v, cwnd %d", s.tcb.rec.phase, s.tcb.cc.Window())
 	}
-	s.at(1012).recv(fmt.Sprintf(". 1:1(0) ack 3953 ts 3 %d", stamp)) // the late original filled the hole
+	s.at(1012).recv(fmt.Sprintf(". 1:1(0) ack 3953 TS val 3 ecr %d", stamp)) // the late original filled the hole
 	if s.tcb.rec.phase != open || s.tcb.cc.Window() < cwnd || s.tcb.stats.undos != 1 {
 		t.Errorf("phase %v, cwnd %d, before %d", s.tcb.rec.phase, s.tcb.cc.Window(), cwnd)
 	}
@@ -267,7 +267,7 @@ func TestEifelAfterTimeOut(t *testing.T) {
 	stamp := int(s.out.Options.TSVal)
 	cwnd := s.tcb.cc.Window()
 	s.at(1200).expect(". 1:989(988) ack 1")
-	s.at(1300).recv(fmt.Sprintf(". 1:1(0) ack 989 ts 3 %d", stamp)).expect()
+	s.at(1300).recv(fmt.Sprintf(". 1:1(0) ack 989 TS val 3 ecr %d", stamp)).expect()
 	if s.tcb.rec.phase != open || s.tcb.cc.Window() < cwnd || s.tcb.runs.lost != 0 {
 		t.Errorf("phase %v, cwnd %d, before %d, lost %d", s.tcb.rec.phase, s.tcb.cc.Window(), cwnd, s.tcb.runs.lost)
 	}
@@ -281,8 +281,8 @@ func TestNoUndo(t *testing.T) {
 	s := established(t, Options{}, tcpseg.Options{SACKPermitted: true, HasTimestamps: true, TSVal: 1})
 	s.write(9880).quiet()
 	stamp := int(s.out.Options.TSVal)
-	s.at(1010).recv(fmt.Sprintf(". 1:1(0) ack 1 sack 989:3953 ts 2 %d", stamp)).quiet()
-	s.at(1020).recv(fmt.Sprintf(". 1:1(0) ack 3953 ts 3 %d", stamp+10))
+	s.at(1010).recv(fmt.Sprintf(". 1:1(0) ack 1 sack 989:3953 TS val 2 ecr %d", stamp)).quiet()
+	s.at(1020).recv(fmt.Sprintf(". 1:1(0) ack 3953 TS val 3 ecr %d", stamp+10))
 	if s.tcb.stats.undos != 0 {
 		t.Error("taken back")
 	}

@@ -1,7 +1,6 @@
 package tcb
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -15,8 +14,11 @@ const (
 	ms      = Time(time.Millisecond)
 )
 
-// script drives one TCB by hand against a virtual clock. Segments are written as tcpdump does, with
-// sequence numbers relative to the initial ones: "S. 0:0(0) ack 1 win 65535 <mss 1460>".
+// testVariant has the numbers of a script.
+var testVariant = pktVariant{iss: testISS, irs: testIRS}
+
+// script drives one TCB by hand against a virtual clock. Segments are written as in packet scripts
+// (docs/scripts.md), with sequence numbers relative to the initial ones.
 type script struct {
 	*testing.T
 	tcb  *TCB
@@ -73,38 +75,7 @@ func (s *script) flush() {
 }
 
 // format writes a sent segment down.
-func format(o *Out) string {
-	var b strings.Builder
-	for _, f := range []struct {
-		bit  tcpseg.Flags
-		name string
-	}{{tcpseg.SYN, "S"}, {tcpseg.FIN, "F"}, {tcpseg.RST, "R"}, {tcpseg.PSH, "P"}, {tcpseg.URG, "U"}, {tcpseg.ECE, "E"}, {tcpseg.CWR, "W"}, {tcpseg.ACK, "."}} {
-		if o.Flags.Has(f.bit) {
-			b.WriteString(f.name)
-		}
-	}
-	n := o.PayloadLen()
-	fmt.Fprintf(&b, " %d:%d(%d)", o.Seq.Sub(testISS), o.Seq.Sub(testISS)+n, n)
-	if o.Flags.Has(tcpseg.ACK) {
-		fmt.Fprintf(&b, " ack %d", o.Ack.Sub(testIRS))
-	}
-	if o.GSOSize > 0 {
-		fmt.Fprintf(&b, " gso %d", o.GSOSize)
-	}
-	if o.Flags.Has(tcpseg.URG) {
-		fmt.Fprintf(&b, " urg %d", o.Urgent)
-	}
-	if o.ECN != 0 {
-		fmt.Fprintf(&b, " ecn %d", o.ECN)
-	}
-	for i, block := range o.Options.Blocks() {
-		if i == 0 {
-			b.WriteString(" sack")
-		}
-		fmt.Fprintf(&b, " %d:%d", block.Left.Sub(testIRS), block.Right.Sub(testIRS))
-	}
-	return b.String()
-}
+func format(o *Out) string { return testVariant.format(o, nil) }
 
 // at moves the clock to an absolute time in ms and runs every timer on the way at its moment.
 func (s *script) at(t Time) *script {
@@ -137,57 +108,12 @@ func (s *script) recv(text string) *script {
 	return s
 }
 
-// parse reads "FLAGS SEQ:END(LEN) [ack N] [win N] [sack L:R ...] [mss N] [ts V E] [ws N] [sackOK]".
+// parse reads a segment.
 func (s *script) parse(text string) tcpseg.Segment {
 	s.Helper()
-	seg := tcpseg.Segment{Header: tcpseg.Header{Window: 65535}}
-	f := strings.Fields(text)
-	for _, c := range f[0] {
-		seg.Flags |= map[rune]tcpseg.Flags{'S': tcpseg.SYN, 'F': tcpseg.FIN, 'R': tcpseg.RST, 'P': tcpseg.PSH,
-			'U': tcpseg.URG, 'E': tcpseg.ECE, 'W': tcpseg.CWR, '.': tcpseg.ACK}[c]
-	}
-	var from, to, n int
-	if _, err := fmt.Sscanf(f[1], "%d:%d(%d)", &from, &to, &n); err != nil || to-from != n {
+	seg, err := testVariant.parseSegment(pktFields(text))
+	if err != nil {
 		s.Fatalf("bad segment %q: %v", text, err)
-	}
-	seg.Seq = testIRS.Add(from)
-	seg.Payload = pattern(from, n)
-	for i := 2; i < len(f); i++ {
-		num := func() (v int) {
-			i++
-			fmt.Sscan(f[i], &v)
-			return v
-		}
-		switch f[i] {
-		case "ack":
-			seg.Ack = testISS.Add(num())
-		case "win":
-			seg.Window = uint16(num())
-		case "mss":
-			seg.Options.MSS = uint16(num())
-		case "ws":
-			seg.Options.HasScale, seg.Options.Scale = true, uint8(num())
-		case "sackOK":
-			seg.Options.SACKPermitted = true
-		case "ts":
-			seg.Options.HasTimestamps = true
-			seg.Options.TSVal, seg.Options.TSEcr = uint32(num()), uint32(num())
-		case "gso":
-			seg.GSOSize = num()
-		case "urg":
-			seg.Urgent = uint16(num())
-		case "ecn":
-			seg.ECN = uint8(num())
-		case "sack":
-			for ; i+1 < len(f) && strings.Contains(f[i+1], ":"); i++ {
-				var l, r int
-				fmt.Sscanf(f[i+1], "%d:%d", &l, &r)
-				seg.Options.SACK[seg.Options.SACKCount] = tcpseg.SACKBlock{Left: testISS.Add(l), Right: testISS.Add(r)}
-				seg.Options.SACKCount++
-			}
-		default:
-			s.Fatalf("bad word %q in %q", f[i], text)
-		}
 	}
 	return seg
 }

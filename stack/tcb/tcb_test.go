@@ -19,7 +19,7 @@ func TestActiveOpen(t *testing.T) {
 		t.Fatalf("SYN options %+v", o)
 	}
 	s.at(1999).expect().at(2000).expect("S 0:0(0)").at(4000).expect("S 0:0(0)").at(8000).expect("S 0:0(0)")
-	s.recv("S. 0:0(0) ack 1 win 65535 mss 1000 ws 7 sackOK ts 5 0").expect(". 1:1(0) ack 1").state(Established)
+	s.recv("S. 0:0(0) ack 1 win 65535 mss 1000 wscale 7 sackOK TS val 5 ecr 0").expect(". 1:1(0) ack 1").state(Established)
 	if s.tcb.snd.wnd != 65535 {
 		t.Errorf("window of SYN,ACK scaled: %d", s.tcb.snd.wnd)
 	}
@@ -296,10 +296,10 @@ func TestOrphanInFinWait2(t *testing.T) {
 // req: 7323-14 7323-09 7323-12
 func TestPAWS(t *testing.T) {
 	s := established(t, Options{}, tcpseg.Options{HasTimestamps: true, TSVal: 100})
-	s.recv(". 1:11(10) ack 1 ts 200 0").dropped(DropNone)
-	s.recv(". 11:21(10) ack 1 ts 201 0").dropped(DropNone)
+	s.recv(". 1:11(10) ack 1 TS val 200 ecr 0").dropped(DropNone)
+	s.recv(". 11:21(10) ack 1 TS val 201 ecr 0").dropped(DropNone)
 	s.recv(". 21:31(10) ack 1").dropped(DropNoTimestamp)
-	s.recv(". 21:31(10) ack 1 ts 199 0").dropped(DropPAWS)
+	s.recv(". 21:31(10) ack 1 TS val 199 ecr 0").dropped(DropPAWS)
 	if s.tcb.ts.recent != 200 {
 		t.Errorf("TS.Recent %d: a delayed ACK echoes the oldest", s.tcb.ts.recent)
 	}
@@ -319,7 +319,7 @@ func TestTimeWaitRecord(t *testing.T) {
 	s := established(t, Options{}, tcpseg.Options{HasTimestamps: true, TSVal: 100})
 	s.tcb.CloseWrite(s.now)
 	s.flush()
-	s.recv("F. 1:1(0) ack 2 ts 100 0").quiet().state(TimeWaiting)
+	s.recv("F. 1:1(0) ack 2 TS val 100 ecr 0").quiet().state(TimeWaiting)
 	w, ok := s.tcb.TimeWait()
 	if !ok {
 		t.Fatal("no record")
@@ -329,14 +329,14 @@ func TestTimeWaitRecord(t *testing.T) {
 		reply, reuse bool
 	}{
 		{"R 2:2(0)", false, false},
-		{". 2:2(0) ack 2 ts 100 0", false, false},
-		{"S 1:1(0) ts 101 0", false, true},
-		{"S 1:1(0) ts 100 0", true, false},
-		{"S 9:9(0) ts 100 0", false, true},
+		{". 2:2(0) ack 2 TS val 100 ecr 0", false, false},
+		{"S 1:1(0) TS val 101 ecr 0", false, true},
+		{"S 1:1(0) TS val 100 ecr 0", true, false},
+		{"S 9:9(0) TS val 100 ecr 0", false, true},
 		{"S 9:9(0)", false, true},
-		{"S 9:9(0) ts 99 0", true, false},
-		{". 2:12(10) ack 2 ts 100 0", true, false},
-		{"F. 1:1(0) ack 2 ts 100 0", true, false},
+		{"S 9:9(0) TS val 99 ecr 0", true, false},
+		{". 2:12(10) ack 2 TS val 100 ecr 0", true, false},
+		{"F. 1:1(0) ack 2 TS val 100 ecr 0", true, false},
 	} {
 		seg := s.parse(c.seg)
 		if r := w.Input(s.now, &seg); r.Reply != c.reply || r.Reuse != c.reuse {
@@ -353,7 +353,7 @@ func TestHalfOpen(t *testing.T) {
 	}
 	s := &script{T: t, now: 1000 * ms}
 	c := &Config{LinkMSS: 1460, DefaultMSS: 536}
-	syn := s.parse("S 0:0(0) mss 1000 sackOK ts 7 0 ws 2")
+	syn := s.parse("S 0:0(0) mss 1000 sackOK TS val 7 ecr 0 wscale 2")
 	fresh := func() HalfOpen {
 		h := Passive(s.now, c, &syn, testISS, 0)
 		if !h.Output(s.now, &s.out) || format(&s.out) != "S. 0:0(0) ack 1" || s.out.Options.TSEcr != 7 {
@@ -366,17 +366,17 @@ func TestHalfOpen(t *testing.T) {
 		result HalfOpenResult
 		out    string
 	}{
-		{"S 0:0(0) mss 1000 ts 7 0", HalfOpenReply, "S. 0:0(0) ack 1"},
+		{"S 0:0(0) mss 1000 TS val 7 ecr 0", HalfOpenReply, "S. 0:0(0) ack 1"},
 		{"R 1:1(0)", HalfOpenDead, ""},
 		{"R 5:5(0)", HalfOpenReply, ". 1:1(0) ack 1"},
 		{"R 100000:100000(0)", HalfOpenDrop, ""},
-		{"S 5:5(0) ts 8 0", HalfOpenReply, ". 1:1(0) ack 1"},
-		{"F 1:1(0) ts 8 0", HalfOpenDrop, ""},
-		{". 1:1(0) ack 2 ts 8 0", HalfOpenReply, "R 2:2(0)"},
-		{". 1:1(0) ack 0 ts 8 0", HalfOpenReply, "R 0:0(0)"},
+		{"S 5:5(0) TS val 8 ecr 0", HalfOpenReply, ". 1:1(0) ack 1"},
+		{"F 1:1(0) TS val 8 ecr 0", HalfOpenDrop, ""},
+		{". 1:1(0) ack 2 TS val 8 ecr 0", HalfOpenReply, "R 2:2(0)"},
+		{". 1:1(0) ack 0 TS val 8 ecr 0", HalfOpenReply, "R 0:0(0)"},
 		{". 1:1(0) ack 1", HalfOpenDrop, ""},
-		{". 1:1(0) ack 1 ts 8 0", HalfOpenComplete, ""},
-		{"F. 1:11(10) ack 1 ts 8 0", HalfOpenComplete, ""},
+		{". 1:1(0) ack 1 TS val 8 ecr 0", HalfOpenComplete, ""},
+		{"F. 1:11(10) ack 1 TS val 8 ecr 0", HalfOpenComplete, ""},
 	} {
 		h := fresh()
 		seg := s.parse(tc.seg)
@@ -467,7 +467,7 @@ func TestTimestampsTellCopiesApart(t *testing.T) {
 	s.flush()
 	echo := int(s.out.Options.TSVal)
 	s.now += 20 * ms
-	s.recv(fmt.Sprintf(". 1:1(0) ack 901 ts 2 %d", echo-1)) // a late answer to an earlier copy
+	s.recv(fmt.Sprintf(". 1:1(0) ack 901 TS val 2 ecr %d", echo-1)) // a late answer to an earlier copy
 	if s.tcb.rtt.backoff == 0 {
 		t.Error("an earlier copy gave a sample")
 	}
@@ -477,7 +477,7 @@ func TestTimestampsTellCopiesApart(t *testing.T) {
 	s.flush()
 	echo = int(s.out.Options.TSVal)
 	s.now += 20 * ms
-	s.recv(fmt.Sprintf(". 1:1(0) ack 1801 ts 3 %d", echo))
+	s.recv(fmt.Sprintf(". 1:1(0) ack 1801 TS val 3 ecr %d", echo))
 	if s.tcb.rtt.backoff != 0 {
 		t.Error("the echo of the last copy gave no sample")
 	}
