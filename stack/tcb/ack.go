@@ -22,12 +22,13 @@ func (t *TCB) ackNow(cause Cause) {
 	}
 }
 
-// ackData counts n octets accepted in order towards the next ACK: at the latest with the second
-// full-sized segment or after the delay (RFC 9293 §3.8.6.3), sooner when data can carry it.
+// ackData counts n octets accepted in order towards the next ACK: at the latest after the delay or when more than one
+// full-sized segment has come (RFC 9293 §3.8.6.3), sooner when data can carry it. It does not wait until the second is
+// full: a sender expects the ACK of a lone segment alone to be late, and probes soon for any other (RFC 8985 §7.2).
 func (t *TCB) ackData(now Time, n int) {
 	t.ack.octets += int32(n)
 	delay := t.delayedACK()
-	if delay < 0 || int(t.ack.octets) >= orDefault(t.cfg.ACKEvery, 2)*int(t.rcv.segSize) {
+	if delay < 0 || int(t.ack.octets) > (orDefault(t.cfg.ACKEvery, 2)-1)*int(t.rcv.segSize) {
 		t.ackNow(CauseACK)
 	} else if t.timers[delack] == 0 {
 		t.timers[delack] = now + delay
