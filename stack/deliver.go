@@ -172,7 +172,7 @@ func (q *queue) newFlow(sh *shard, hash uint32, key *flowKey, now tcb.Time, seg 
 				q.count.tcp[tcb.DropNotListening].Add(1)
 				return true
 			}
-			return q.passive(sh, hash, key, now, seg, l, 0, false)
+			return q.passive(sh, hash, key, now, seg, l, nil)
 		}
 	} else if l := q.s.listeners.find(key.local, key.lport); l != nil && q.takeCookie(sh, hash, key, now, seg, l) {
 		return true

@@ -7,22 +7,24 @@ import (
 
 // halfOpen is the record of a passive open in SYN-RECEIVED. It has no buffers.
 type halfOpen struct {
-	key   flowKey
-	ho    tcb.HalfOpen
-	l     *Listener
-	q     *queue
-	timer *timer
+	key    flowKey
+	ho     tcb.HalfOpen
+	before tcb.TimeWait // of the incarnation before, if reused
+	reused bool
+	l      *Listener
+	q      *queue
+	timer  *timer
 }
 
 // passive answers a SYN for listener l. With a TIME-WAIT before it, the new incarnation numbers
-// its octets from above (RFC 6191). False: the flow has come into being meanwhile.
+// its octets from above that (RFC 6191). False: the flow has come into being meanwhile.
 func (q *queue) passive(sh *shard, hash uint32, key *flowKey, now tcb.Time, seg *tcpseg.Segment,
-	l *Listener, above tcpseg.Seq, reuse bool) bool {
+	l *Listener, before *tcb.TimeWait) bool {
 	switch {
 	case q.s.mem.spent():
 		q.drop(countMemory)
 		return true
-	case !reuse && (l.cookies == SynCookiesAlways || l.cookies == SynCookiesAuto && l.halfOpen.Load() >= l.backlog):
+	case before == nil && (l.cookies == SynCookiesAlways || l.cookies == SynCookiesAuto && l.halfOpen.Load() >= l.backlog):
 		q.sendCookie(key, now, seg, l)
 		return true
 	case l.halfOpen.Load() >= l.backlog: // 4987-02: never a RST, never at others' cost
@@ -30,8 +32,8 @@ func (q *queue) passive(sh *shard, hash uint32, key *flowKey, now tcb.Time, seg 
 		return true
 	}
 	iss, offset := q.s.secret.isn(key, now)
-	if reuse && iss.Less(above) {
-		iss = above // 6191-05
+	if before != nil && iss.Less(before.NextISS()) {
+		iss = before.NextISS() // 6191-05
 	}
 	sh.mu.Lock()
 	if sh.kind(key, hash) != kindNone {
@@ -42,6 +44,9 @@ func (q *queue) passive(sh *shard, hash uint32, key *flowKey, now tcb.Time, seg 
 	r := sh.halfOpens.at(at)
 	*r = halfOpen{key: *key, ho: tcb.Passive(now, l.config(q, key.remote), seg, iss, offset), l: l, q: q,
 		timer: q.s.timers.add(timerOwner{slot: at, shard: sh.number(), kind: ownerHalfOpen})}
+	if before != nil {
+		r.before, r.reused = *before, true
+	}
 	sh.records.insert(hash, makeRef(kindHalfOpen, at), fullOfRecords)
 	l.halfOpen.Add(1)
 	q.answerHalfOpen(r, q.sc, now)
@@ -90,7 +95,7 @@ func (q *queue) inputHalfOpen(sh *shard, hash uint32, ref recordRef, now tcb.Tim
 	case tcb.HalfOpenReply:
 		q.answerHalfOpen(r, q.sc, now)
 	case tcb.HalfOpenDead:
-		q.s.removeHalfOpen(sh, hash, ref)
+		q.s.abandonHalfOpen(sh, hash, ref, now)
 	}
 	sh.mu.Unlock()
 }
@@ -117,6 +122,18 @@ func (q *queue) open(sh *shard, hash uint32, key *flowKey, now tcb.Time, seg *tc
 	q.took(c, c.input(now, seg))
 	c.unlock()
 	l.add(q.sc, c)
+}
+
+// abandonHalfOpen forgets a half-open flow that the peer knows nothing of. If its SYN took the place of a TIME-WAIT, it
+// was an old one, and that comes back (MAY-2), for as long as ever: old segments are still about.
+func (s *Stack) abandonHalfOpen(sh *shard, hash uint32, ref recordRef, now tcb.Time) {
+	r := sh.halfOpens.at(ref.at())
+	key, before, reused := r.key, r.before, r.reused
+	s.removeHalfOpen(sh, hash, ref)
+	if reused {
+		before.Begin(now)
+		sh.records.insert(hash, s.holdTimeWait(sh, &key, &before), fullOfRecords)
+	}
 }
 
 // removeHalfOpen forgets a half-open flow in silence.

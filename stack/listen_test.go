@@ -277,3 +277,45 @@ func TestTimeWaitReuse(t *testing.T) {
 		}
 	})
 }
+
+// A SYN that reuses a TIME-WAIT and proves to be old, for the peer resets what it began, gives the TIME-WAIT back.
+// req: MAY-2 6191-05
+func TestTimeWaitComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire(t)
+		l, err := w.s.Listen("tcp", ":80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := w.peer(false, 80, 1000)
+		p.open()
+		c, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		fin := w.segment()
+		p.ack = fin.Seq.Add(1)
+		p.send(tcpseg.FIN|tcpseg.ACK, "")
+		w.segment()
+		end := *p
+		p.seq = p.seq.Add(1000)
+		p.send(tcpseg.SYN, "")
+		if s := w.segment(); s.Seq.Sub(fin.Seq) < 1<<16 {
+			t.Errorf("the new ISS lies %d above the old FIN, within what the old connection may have sent", s.Seq.Sub(fin.Seq))
+		}
+		expectFlows(t, "the stack", w.s, 0, 1, 0)
+		p.send(tcpseg.RST, "")
+		w.silence()
+		expectFlows(t, "the stack", w.s, 0, 0, 1)
+		end.seq--
+		end.send(tcpseg.FIN|tcpseg.ACK, "")
+		if s := w.segment(); s.Flags != tcpseg.ACK || s.Seq != fin.Seq.Add(1) || s.Ack != end.seq {
+			t.Errorf("the old FIN was answered by %v %d ack %d", s.Flags, s.Seq, s.Ack)
+		}
+		time.Sleep(59 * time.Second)
+		expectFlows(t, "the stack", w.s, 0, 0, 1)
+		time.Sleep(2 * time.Second)
+		expectFlows(t, "the stack", w.s, 0, 0, 0)
+	})
+}

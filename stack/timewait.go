@@ -163,10 +163,10 @@ func (q *queue) inputTimeWait(sh *shard, hash uint32, ref recordRef, now tcb.Tim
 	}
 	if res.Reuse {
 		if l := q.s.listeners.find(key.local, key.lport); l != nil {
-			above := r.tw.NextISS()
+			before := r.tw
 			q.s.removeTimeWait(sh, hash, ref)
 			sh.mu.Unlock()
-			return q.passive(sh, hash, &key, now, seg, l, above, true)
+			return q.passive(sh, hash, &key, now, seg, l, &before)
 		}
 		sh.mu.Unlock()
 		q.refuse(&key, seg)

@@ -1,6 +1,7 @@
 package tcb
 
 import (
+	"math/bits"
 	"time"
 
 	"ustack/tcpseg"
@@ -21,7 +22,7 @@ type TimeWait struct {
 	tsRecent       uint32
 	window         uint16 // as in the window field
 	flags          uint8  // twStamped, twNoReuse; above them the scale
-	challenges     uint8
+	challenges     uint8  // in the low half; above them for how much older than sndNxt an ACK may be
 	challengeSince uint32
 }
 
@@ -29,6 +30,9 @@ const (
 	twStamped = 1 << iota // both ends send timestamps
 	twNoReuse
 	twScale = iota // shift
+
+	twReach = 4 // shift
+	twCount = 1<<twReach - 1
 )
 
 func newTimeWait(now Time, t *TCB) TimeWait {
@@ -41,12 +45,13 @@ func newTimeWait(now Time, t *TCB) TimeWait {
 	if t.cfg.NoTimeWaitReuse {
 		w.flags |= twNoReuse
 	}
-	w.begin(now)
+	w.challenges = uint8(max(bits.Len32(uint32(t.snd.maxWnd))-16, 0)) << twReach
+	w.Begin(now)
 	return w
 }
 
-// begin has the record's time begin, or begin anew.
-func (w *TimeWait) begin(now Time) {
+// Begin has the record's time begin, or begin anew.
+func (w *TimeWait) Begin(now Time) {
 	d := now + w.Length()
 	w.deadline = [2]uint32{uint32(d >> 32), uint32(d)}
 }
@@ -78,15 +83,21 @@ func (w *TimeWait) Input(now Time, seg *tcpseg.Segment) TimeWaitResult {
 	case !seg.Flags.Has(tcpseg.ACK):
 		return TimeWaitResult{Drop: DropNoACK}
 	case seg.Flags.Has(tcpseg.FIN) && seg.Seq.Add(seg.Len()) == w.rcvNxt: // the peer's FIN again
-		w.begin(now)
+		w.Begin(now)
 		return TimeWaitResult{Reply: true, Drop: DropTimeWait}
 	}
 	off := seg.Seq.Sub(w.rcvNxt)
-	acceptable := seg.Len() == 0 && off >= 0 && off <= int(w.window)<<(w.flags>>twScale) && seg.Ack.LessEq(w.sndNxt)
-	if acceptable { // two ends in TIME-WAIT must not answer each other for ever
+	empty := seg.Len() == 0 || seg.Flags.Has(tcpseg.FIN) && len(seg.Payload) == 0 && off > 0
+	if empty && off >= 0 && off <= int(w.window)<<(w.flags>>twScale) && w.ackInRange(seg.Ack) {
+		// Two ends in TIME-WAIT must not answer each other for ever.
 		return TimeWaitResult{Drop: DropTimeWait}
 	}
 	return w.answer(now, DropTimeWait)
+}
+
+// ackInRange is RFC 5961 §5.2, with the largest window that the peer has offered rounded up to a power of two.
+func (w *TimeWait) ackInRange(ack tcpseg.Seq) bool {
+	return ack.LessEq(w.sndNxt) && w.sndNxt.Add(-1<<(16+w.challenges>>twReach)).LessEq(ack)
 }
 
 // newer reports whether a SYN proves to belong to a new incarnation (RFC 6191 §2).
@@ -103,9 +114,9 @@ func (w *TimeWait) newer(seg *tcpseg.Segment) bool {
 }
 
 func (w *TimeWait) answer(now Time, d Drop) TimeWaitResult {
-	c := challenge{w.challengeSince, w.challenges}
+	c := challenge{w.challengeSince, w.challenges & twCount}
 	allowed := c.allow(now)
-	w.challengeSince, w.challenges = c.since, c.n
+	w.challengeSince, w.challenges = c.since, w.challenges&^twCount|c.n
 	return TimeWaitResult{Reply: allowed, Drop: d}
 }
 
