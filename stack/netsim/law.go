@@ -149,12 +149,16 @@ func (w *watch) remember(now Time, start, end tcpseg.Seq, s *tcb.Snapshot) {
 }
 
 // expired follows a call of Expire: the oldest segment in flight must not time out sooner than one
-// RTO after it was sent last (RFC 6298 §5).
+// RTO after it was sent last (RFC 6298 §5), but where fast recovery without SACK takes too long: then the time since
+// the first partial ACK counts (RFC 6582 §3.2 step 5).
 func (w *watch) expired(now Time, s *tcb.Snapshot) {
 	if s.RTOs == w.last.RTOs {
 		return
 	}
 	w.backoff(now, s)
+	if !s.SACK && w.last.Phase == tcb.FastRecovery {
+		return
+	}
 	for i := len(w.sends) - 1; i >= 0; i-- {
 		if e := w.sends[i]; e.start.LessEq(s.Una) && s.Una.Less(e.end) {
 			if rto := min(e.rto, w.armedRTO); now-e.at < rto {

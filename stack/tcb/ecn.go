@@ -59,14 +59,14 @@ func (t *TCB) takeEcho(now Time, n *news) {
 		t.rec.reordering = false
 	}
 	t.cc.OnECN(cc.Loss{Now: now, InFlight: min(n.before, t.cc.Window())})
-	t.noteReduction()
+	t.noteReduction(now)
 }
 
 // noteReduction follows a reduction of cwnd, for whatever reason: echoes of what was sent before it tell nothing new,
 // and the peer hears of it.
-func (t *TCB) noteReduction() {
+func (t *TCB) noteReduction(now Time) {
 	l := t.loss
-	l.reduced, l.reducedTo = true, t.snd.nxt
+	l.reduced, l.reducedTo, l.reducedAt = true, t.snd.nxt, now
 	if t.ecn&ecnOn != 0 {
 		t.ecn |= ecnCWR
 	}

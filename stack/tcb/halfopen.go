@@ -13,6 +13,7 @@ type HalfOpen struct {
 	rtt        Time // SYN,ACK to its ACK; 0: not known
 	iss, irs   tcpseg.Seq
 	rstSeq     tcpseg.Seq
+	rstEcho    uint32
 	tsOffset   uint32
 	tsRecent   uint32
 	limit      challenge
@@ -42,6 +43,7 @@ const (
 	oweSynAck
 	oweACK
 	oweReset
+	oweStampedReset
 )
 
 // HalfOpenResult is what a HalfOpen makes of a segment.
@@ -116,7 +118,10 @@ func (h *HalfOpen) Input(now Time, seg *tcpseg.Segment) (HalfOpenResult, Drop) {
 		return HalfOpenDrop, DropNoACK
 	}
 	if seg.Ack != h.iss.Add(1) {
-		h.rstSeq = seg.Ack
+		h.rstSeq, h.rstEcho = seg.Ack, seg.Options.TSVal
+		if seg.Options.HasTimestamps {
+			return h.owe(oweStampedReset), DropBadACK
+		}
 		return h.owe(oweReset), DropBadACK
 	}
 	if h.resent == 0 && h.sentAt != 0 {
@@ -149,8 +154,9 @@ func (h *HalfOpen) Output(now Time, o *Out) bool {
 		o.Header = tcpseg.Header{Seq: h.iss.Add(1), Ack: rcv, Flags: tcpseg.ACK, Window: uint16(h.window())}
 		h.stamp(now, &o.Options)
 		o.Cause = CauseChallenge
-	case oweReset:
+	case oweReset, oweStampedReset:
 		o.Header = tcpseg.Header{Seq: h.rstSeq, Flags: tcpseg.RST}
+		o.Options.HasTimestamps, o.Options.TSEcr = h.owed == oweStampedReset, h.rstEcho
 		o.Cause = CauseReset
 	default:
 		return false
@@ -207,8 +213,8 @@ func (h *HalfOpen) Handshake() Handshake {
 			HasTimestamps: h.has(offersTimestamps), TSVal: h.tsRecent}}
 }
 
-// Refuse fills o with the RST for a segment that belongs to no connection (RFC 9293 §3.10.7.1); false: none
-// may be sent.
+// Refuse fills o with the RST for a segment that belongs to no connection (RFC 9293 §3.10.7.1), which echoes the
+// timestamp of that segment (RFC 7323 §3.2); false: none may be sent.
 func Refuse(seg *tcpseg.Segment, o *Out) bool {
 	if seg.Flags.Has(tcpseg.RST) {
 		return false
@@ -220,5 +226,6 @@ func Refuse(seg *tcpseg.Segment, o *Out) bool {
 	} else {
 		o.Header = tcpseg.Header{Ack: seg.Seq.Add(seg.Len()), Flags: tcpseg.RST | tcpseg.ACK}
 	}
+	o.Options.HasTimestamps, o.Options.TSEcr = seg.Options.HasTimestamps, seg.Options.TSVal
 	return true
 }

@@ -129,7 +129,10 @@ func (t *TCB) inputCrossedSYN(now Time, seg *tcpseg.Segment) Drop {
 // refuse owes the RST that an ACK of something never sent gets before the connection is open:
 // <SEQ=SEG.ACK><CTL=RST>.
 func (t *TCB) refuse(seg *tcpseg.Segment) {
-	t.rst = pendingReset{due: true, bare: true, seq: seg.Ack}
+	t.rst = pendingReset{due: true, bare: true, seq: seg.Ack, stamped: seg.Options.HasTimestamps}
+	if t.rst.stamped {
+		t.needSeldom().rstEcho = seg.Options.TSVal
+	}
 }
 
 // pawsIdle is how long a timestamp stays comparable (RFC 7323 §5.5).
@@ -301,8 +304,12 @@ func (t *TCB) advanceUna(now Time, una tcpseg.Seq) {
 // restartRexmit restarts the retransmission timer after new data was acknowledged, or stops it (RFC 6298
 // §5.2, §5.3).
 func (t *TCB) restartRexmit(now Time) {
-	t.timers[rexmit] = 0
 	t.rec.fresh = true
+	if t.impatient() {
+		return
+	}
+	t.rec.partial = t.rec.phase == fastPhase
+	t.timers[rexmit] = 0
 	if t.inFlight() > 0 {
 		t.armRexmit(now)
 	}

@@ -181,7 +181,7 @@ func (t *TCB) resend(now Time, o *Out, i int32, n int, cause Cause) int {
 	}
 	t.runs.resend(i, n, now, t.snd.delivered)
 	t.stats.rexmits++
-	if start == t.snd.una {
+	if start == t.snd.una && !t.impatient() {
 		t.armRexmit(now) // never sooner than one RTO after the last sending (6298-08)
 	}
 	var flags tcpseg.Flags
@@ -426,6 +426,9 @@ func (t *TCB) emitReset(now Time, o *Out) {
 	o.Options, o.Urgent, o.Window, o.Cause = tcpseg.Options{}, 0, 0, CauseReset
 	if t.rst.bare {
 		o.Seq, o.Ack, o.Flags = t.rst.seq, 0, tcpseg.RST
+		if t.rst.stamped {
+			o.Options.HasTimestamps, o.Options.TSEcr = true, t.seldom.rstEcho
+		}
 	} else {
 		o.Seq, o.Ack, o.Flags = t.snd.nxt, t.rcv.nxt, tcpseg.RST|tcpseg.ACK
 		t.stamp(now, &o.Options)

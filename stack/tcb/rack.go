@@ -1,6 +1,9 @@
 package tcb
 
-import "ustack/tcpseg"
+import (
+	"ustack/stack/cc"
+	"ustack/tcpseg"
+)
 
 // loss is what a connection remembers from the first time on that something in flight was overtaken or sent
 // again. Most never need it.
@@ -13,8 +16,9 @@ type loss struct {
 	hasTimed bool // the octet at timedOut has run into a time-out before
 	timedOut tcpseg.Seq
 
-	reduced   bool // cwnd was reduced when reducedTo was the next to be sent
+	reduced   bool // cwnd was reduced, at reducedAt, when reducedTo was the next to be sent
 	reducedTo tcpseg.Seq
+	reducedAt Time
 }
 
 // needLoss returns t.loss, making it if there is none. Everything before una was acknowledged in order.
@@ -97,7 +101,13 @@ func (t *TCB) overtaken(now Time) bool {
 	if l == nil || l.rack.sent == 0 {
 		return false
 	}
-	found, wait := t.runs.markOvertaken(now, l.rack.sent, l.rack.end, l.rack.rtt+t.reorderWindow())
+	found, again, wait := t.runs.markOvertaken(now, l.rack.sent, l.rack.end, l.rack.rtt+t.reorderWindow())
+	if t.rec.phase == fastPhase && !t.rec.metered && again >= l.reducedAt && again != 0 {
+		// What was sent again after the reduction is lost again: one more sign of congestion (RFC 5681 §4.3). PRR
+		// does without, for it sends no more than is delivered.
+		t.cc.OnLoss(cc.Loss{Now: now, InFlight: min(t.inFlight(), t.cc.Window()), Lost: t.runs.lost})
+		t.noteReduction(now)
+	}
 	switch {
 	case wait > 0:
 		t.rec.reordering = true

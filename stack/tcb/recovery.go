@@ -16,6 +16,7 @@ type recovery struct {
 	frto       uint8      // where F-RTO stands
 	force      bool       // the next retransmission does not ask cwnd
 	metered    bool       // this fast recovery is PRR's
+	partial    bool       // this fast recovery has seen a partial ACK
 	probe      bool       // a tail loss probe is due
 	fresh      bool       // new data was sent or acknowledged since the probe timer was set
 	reordering bool       // the early timer waits for the reordering window, not for a probe
@@ -160,6 +161,7 @@ func (t *TCB) detectDups(now Time, n *news) bool {
 func (t *TCB) enterFast(now Time, before, flight int) {
 	t.stats.recoveries++
 	t.rec.phase, t.rec.point, t.rec.cause = fastPhase, t.snd.nxt, CauseFastRetransmit
+	t.rec.partial = false
 	t.beginUndo()
 	t.loss.tlp.probing = false
 	t.beginProportion(flight) // without SACK it only counts
@@ -175,7 +177,7 @@ func (t *TCB) reduce(now Time, inFlight int) {
 		return
 	}
 	t.cc.OnLoss(cc.Loss{Now: now, InFlight: min(inFlight, t.cc.Window()), Lost: t.runs.lost})
-	t.noteReduction()
+	t.noteReduction(now)
 }
 
 // onRTO answers a retransmission time-out on a synchronized connection (RFC 5681 §3.1, RFC 6298 §5).
@@ -184,7 +186,7 @@ func (t *TCB) onRTO(now Time) {
 	again := l.hasTimed && l.timedOut == t.snd.una
 	l.hasTimed, l.timedOut = true, t.snd.una
 	t.cc.OnRTO(cc.Loss{Now: now, InFlight: t.inFlight(), Lost: t.inFlight() - t.runs.sacked, Again: again})
-	t.noteReduction()
+	t.noteReduction(now)
 	if t.sackOK && !t.cfg.NoRACK {
 		t.runs.markTimedOut(now, max(l.rack.rtt, t.rtt.srtt)+t.reorderWindow())
 	} else {
@@ -202,6 +204,11 @@ func (t *TCB) onRTO(now Time) {
 	t.rec.dupAcks, t.rec.dupOctets = 0, 0
 	t.rec.probe, t.rec.force = false, true
 }
+
+// impatient reports whether the retransmission timer is left to run, whatever is acknowledged or sent again. Without
+// SACK, of partial ACKs only the first restarts it: each repairs one loss, and where there are many, slow start from the
+// front is sooner done (RFC 6582 §3.2 step 5).
+func (t *TCB) impatient() bool { return t.rec.partial && t.rec.phase == fastPhase && !t.sackOK }
 
 // windowReopened follows a window that opens after it had let nothing through: what probes and a
 // shrunk window left in flight was most likely refused, and is sent again without blame.

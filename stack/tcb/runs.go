@@ -312,25 +312,28 @@ func (rs *runs) markHead(n int) bool {
 
 // markOvertaken holds for lost what was sent before the segment that was sent at sent and ends at end, and at least
 // patience ago (RFC 8985 §6.2 step 5). It reports whether there was any, and how long until all that was overtaken is
-// held for lost; 0: it is.
-func (rs *runs) markOvertaken(now, sent Time, end tcpseg.Seq, patience Time) (found bool, wait Time) {
+// held for lost; 0: it is. again is when the last of them was sent that had been sent more than once; 0: none had.
+func (rs *runs) markOvertaken(now, sent Time, end tcpseg.Seq, patience Time) (found bool, again, wait Time) {
 	for i := rs.head; i != none; i = rs.slab[i].next {
 		r := &rs.slab[i]
 		switch {
 		case r.sacked || r.lost:
 		case !sentAfter(sent, end, r.sent, r.end):
 			if r.times == 1 {
-				return found, wait // and so is everything behind it
+				return found, again, wait // and so is everything behind it
 			}
 		case r.sent+patience > now:
 			wait = max(wait, r.sent+patience-now)
 		default:
+			if r.times > 1 {
+				again = max(again, r.sent)
+			}
 			rs.setLost(r, true)
 			i = rs.join(i)
 			found = true
 		}
 	}
-	return found, wait
+	return found, again, wait
 }
 
 // markIf holds every run for lost that was not delivered and of which lost is true, and reports whether there was any.

@@ -37,7 +37,7 @@ func reach(t *testing.T, st State) *script {
 // MX-cF1 MX-cF2 MX-cCW MX-cCG MX-cLA MX-cTW MX-dES MX-dF1 MX-dF2 MX-dCW MX-dCG MX-dLA MX-dTW MX-eES MX-eF1 MX-eF2
 // MX-eCW MX-eCG MX-eLA MX-eTW MX-fES MX-fF1 MX-fF2 MX-fCW MX-fCG MX-fLA MX-fTW MX-kES MX-kF1 MX-kF2 MX-kCW MX-kCG
 // MX-kLA MX-kTW MX-mES MX-mF1 MX-mF2 MX-mCW MX-mCG MX-mLA MX-mTW MX-nES MX-nF1 MX-nF2 MX-nCW MX-nCG MX-nLA MX-nTW
-// MX-gES MX-gF1 MX-gF2 MX-gCW MX-gCG MX-gLA MX-pES MX-pF1 MX-pF2 MX-pCW MX-pCG MX-pLA MX-pTW MX-qCW MX-qCG MX-qLA
+// MX-gES MX-gF1 MX-gF2 MX-gCW MX-gCG MX-gLA MX-gTW MX-hF1 MX-hF2 MX-hTW MX-qTW MX-pES MX-pF1 MX-pF2 MX-pCW MX-pCG MX-pLA MX-pTW MX-qCW MX-qCG MX-qLA
 // 5961-06 MAY-12 ST-ES1 ST-ES3 ST-ES4 ST-ES5 ST-ES8 ST-CW2 ST-LA2
 func TestStateMatrix(t *testing.T) {
 	states := []State{Established, FinWait1, FinWait2, CloseWait, Closing, LastAck, TimeWaiting}
@@ -59,7 +59,11 @@ func TestStateMatrix(t *testing.T) {
 		{"f no ACK", func(r, u, n int) string { return "P " + span(r, 10) },
 			[7]string{"-", "-", "-", "-", "-", "-", "-"}},
 		{"g ACK too old", func(r, u, n int) string { return fmt.Sprintf(". %s ack %d", span(r, 0), u-70000) },
-			[7]string{"A", "A", "A", "A", "A", "A", "-"}},
+			[7]string{"A", "A", "A", "A", "A", "A", "A"}},
+		{"h ACK before UNA", func(r, u, n int) string { return fmt.Sprintf(". %s ack %d", span(r, 0), u-5) },
+			[7]string{"-", "-", "-", "-", "-", "-", "-"}},
+		{"h ACK before UNA, text", func(r, u, n int) string { return fmt.Sprintf(". %s ack %d", span(r, 10), u-5) },
+			[7]string{"deliver", "deliver", "deliver", "-", "-", "-", "A"}},
 		{"k ACK of the unsent", func(r, u, n int) string { return fmt.Sprintf(". %s ack %d", span(r, 0), n+1) },
 			[7]string{"A", "A", "A", "A", "A", "A", "A"}},
 		{"m data in order", func(r, u, n int) string { return fmt.Sprintf(". %s ack %d", span(r, 10), u) },
@@ -71,6 +75,8 @@ func TestStateMatrix(t *testing.T) {
 		{"p FIN again", func(r, u, n int) string { return fmt.Sprintf("F. %s ack %d", span(r-1, 0), u) },
 			[7]string{"A", "A", "A", "A", "A", "A", "A"}},
 		{"q FIN beyond a gap", func(r, u, n int) string { return fmt.Sprintf("F. %s ack %d", span(r+5, 0), u) },
+			[7]string{"A", "A", "A", "-", "-", "-", "-"}},
+		{"q FIN with text beyond a gap", func(r, u, n int) string { return fmt.Sprintf("F. %s ack %d", span(r+5, 10), u) },
 			[7]string{"A", "A", "A", "-", "-", "-", "A"}},
 	} {
 		for i, st := range states {
@@ -133,6 +139,38 @@ func TestReceiveWindowZero(t *testing.T) {
 	}
 	s.recv(". 2001:2001(0) ack 501").dropped(DropNone)
 	s.recv("R 2001:2001(0)").state(Closed)
+}
+
+// Where the window is shut, data is refused in every state, and what is beyond the peer's FIN in the states behind it.
+// req: MX-oCW MX-oCG MX-oLA MX-oTW MX-oES MX-oF1 MX-oF2
+func TestNoRoomInAnyState(t *testing.T) {
+	for _, st := range []State{Established, FinWait1, FinWait2, CloseWait, Closing, LastAck, TimeWaiting} {
+		s := established(t, Options{RcvBuf: 2000}, sackPeer)
+		ended := st >= CloseWait
+		rcv := 2001
+		switch {
+		case ended && (st == CloseWait || st == LastAck):
+			s.recv("F. 1:2000(1999) ack 1 gso 1000")
+		case !ended:
+			s.recv(". 1:2001(2000) ack 1 gso 1000")
+		}
+		if st != Established && st != CloseWait {
+			s.tcb.CloseWrite(s.now)
+			s.flush()
+		}
+		switch st {
+		case FinWait2:
+			s.recv(". 2001:2001(0) ack 2")
+		case Closing:
+			s.recv("F. 1:2000(1999) ack 1 gso 1000")
+		case TimeWaiting:
+			s.recv("F. 1:2000(1999) ack 2 gso 1000")
+		}
+		s.quiet().state(st).recv(". " + span(rcv, 1) + " ack 1")
+		if len(s.sent) != 1 || s.out.Flags != tcpseg.ACK || s.out.Window != 0 || s.out.Ack != testIRS.Add(rcv) || s.tcb.State() != st {
+			t.Errorf("data in %v with the window shut: %q, window %d, then %v", st, s.sent, s.out.Window, s.tcb.State())
+		}
+	}
 }
 
 // req: MUST-34 MUST-35 SHLD-15 SHLD-16 SHLD-17

@@ -65,6 +65,7 @@ type seldom struct {
 	keepProbes   int32
 	keepProbed   Time // when the last probe went
 	challenge    challenge
+	rstEcho      uint32
 	duplicate    tcpseg.SACKBlock // what the peer sent in vain; empty: nothing
 	urgent       urgent
 	fullMSS      int32 // snd.mss before the path turned out to be narrow; 0: it has not
@@ -146,9 +147,10 @@ func (r *receive) begin(irs tcpseg.Seq, window int) {
 
 // pendingReset is a RST that Output has to send.
 type pendingReset struct {
-	due  bool
-	bare bool // <SEQ=SEG.ACK><RST>, else <SEQ=nxt><ACK><RST>
-	seq  tcpseg.Seq
+	due     bool
+	bare    bool // <SEQ=SEG.ACK><RST>, else <SEQ=nxt><ACK><RST>
+	stamped bool // a bare one echoes a timestamp: seldom.rstEcho
+	seq     tcpseg.Seq
 }
 
 type counters struct {

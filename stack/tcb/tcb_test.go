@@ -345,6 +345,41 @@ func TestTimeWaitRecord(t *testing.T) {
 	}
 }
 
+// Old connection without timestamps, new SYN with one.
+// req: 6191-03
+func TestTimeWaitWithoutTimestamps(t *testing.T) {
+	s := established(t, Options{}, sackPeer)
+	s.tcb.CloseWrite(s.now)
+	s.flush()
+	s.recv("F. 1:1(0) ack 2").quiet().state(TimeWaiting)
+	w, _ := s.tcb.TimeWait()
+	for seg, reuse := range map[string]bool{"S 1:1(0) TS val 5 ecr 0": true, "S 1:1(0)": false, "S 2:2(0)": true} {
+		seg := s.parse(seg)
+		if r := w.Input(s.now, &seg); r.Reuse != reuse {
+			t.Errorf("%+v: %+v", seg.Header, r)
+		}
+	}
+}
+
+// A connection that is gone does not exist for its user.
+// req: ST-CL5
+func TestCallsOnClosed(t *testing.T) {
+	s := established(t, Options{}, sackPeer)
+	s.tcb.Abort(s.now)
+	s.flush()
+	s.expect("R. 1:1(0) ack 1").state(Closed)
+	if s.tcb.WriteErr() == nil || s.tcb.ReadErr() == nil || s.tcb.Err() == nil {
+		t.Errorf("SEND %v, RECEIVE %v, STATUS %v", s.tcb.WriteErr(), s.tcb.ReadErr(), s.tcb.Err())
+	}
+	if n := s.tcb.Write(s.now, []byte("x")); n != 0 {
+		t.Errorf("%d octets were taken", n)
+	}
+	s.tcb.Close(s.now)
+	s.tcb.Abort(s.now)
+	s.flush()
+	s.expect().state(Closed)
+}
+
 // req: ST-SR1 ST-SR3 ST-SR5 ST-SR8 ST-SR9 ST-SR10 4987-06 ST-SR2 ST-SR15 P-5 MX-bSR MX-cSR MX-dSR MX-eSR MX-fSR
 // MX-hSR MX-iSR MX-kSR
 func TestHalfOpen(t *testing.T) {

@@ -9,6 +9,9 @@ func (t *TCB) inputText(now Time, seg *tcpseg.Segment) Drop {
 		return DropNone
 	}
 	if !t.receiving() {
+		if len(p) > 0 && t.rcv.adv == t.rcv.nxt { // no window, no acceptable text (RFC 9293 §3.10.7.4, first check)
+			t.answer(now, seg)
+		}
 		return DropAfterFIN
 	}
 	t.takeMark(seg)
