@@ -17,6 +17,7 @@ type Options struct {
 	Scale         uint8 // window shift count as sent, may exceed 14 (RFC 7323 §2.3)
 	SACKPermitted bool
 	HasTimestamps bool
+	UserTimeout   UserTimeout // 0: absent
 	TSVal, TSEcr  uint32
 	SACKCount     uint8 // blocks in use in SACK
 	SACK          [MaxSACKBlocks]SACKBlock
@@ -34,11 +35,13 @@ const (
 	optSACKPermitted = 4
 	optSACK          = 5
 	optTimestamps    = 8
+	optUserTimeout   = 28
 
 	lenMSS           = 4
 	lenScale         = 3
 	lenSACKPermitted = 2
 	lenTimestamps    = 10
+	lenUserTimeout   = 4
 	lenSACKBlock     = 8
 
 	maxOptionsLen = MaxHeaderLen - MinHeaderLen
@@ -94,6 +97,10 @@ func (o *Options) parseOne(kind byte, v []byte, syn bool) {
 		if n == lenTimestamps {
 			o.setTimestamps(v)
 		}
+	case optUserTimeout:
+		if n == lenUserTimeout {
+			o.setUserTimeout(v)
+		}
 	case optSACK:
 		if len(v) > 0 && len(v)%lenSACKBlock == 0 {
 			o.setSACK(v)
@@ -144,6 +151,9 @@ func (o *Options) fixedLen() int {
 	if o.HasScale {
 		n += 4
 	}
+	if o.UserTimeout != 0 {
+		n += 4
+	}
 	return n
 }
 
@@ -175,6 +185,10 @@ func (o *Options) appendTo(b []byte) []byte {
 	}
 	if o.HasScale {
 		b = append(b, optNOP, optScale, lenScale, o.Scale)
+	}
+	if o.UserTimeout != 0 {
+		b = append(b, optUserTimeout, lenUserTimeout)
+		b = binary.BigEndian.AppendUint16(b, uint16(o.UserTimeout))
 	}
 	return o.appendSACK(b)
 }

@@ -64,6 +64,9 @@ func (o *Options) format(b []byte) []byte {
 	if o.HasScale {
 		b = appendUint(b, ",wscale ", uint64(o.Scale))
 	}
+	if o.UserTimeout != 0 {
+		b = append(append(b, ",uto "...), o.UserTimeout.Duration().String()...)
+	}
 	for i, s := range o.SACK[:min(o.SACKCount, MaxSACKBlocks)] {
 		if i == 0 {
 			b = append(b, ",sack"...)

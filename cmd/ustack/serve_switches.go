@@ -73,6 +73,7 @@ var tcpSwitches = []switchDef{
 	{"sndbuf", "SIZE|auto", "auto", "send buffer", sizeSwitch(func(s *switches) *int { return &s.tcp.SndBuf })},
 	{"msl", "DUR", "30s", "maximum segment lifetime; TIME-WAIT lasts two", durSwitch(time.Millisecond, 10*time.Minute, func(s *switches) *time.Duration { return &s.tcp.MSL })},
 	{"time-wait-reuse", "on|off", "on", "a new connection may take over a port pair in TIME-WAIT", offSwitch(func(s *switches) *bool { return &s.tcp.NoTimeWaitReuse })},
+	{"user-timeout-option", "on|off", "off", "tell the peer how long unacknowledged data is kept, and heed its wish", onSwitch(func(s *switches) *bool { return &s.tcp.UserTimeoutOption })},
 	{"reset-input", "keep|discard", "keep", "what becomes of unread input when a RST arrives", setResetInput},
 }
 

@@ -16,13 +16,15 @@ type HalfOpen struct {
 	rstEcho    uint32
 	tsOffset   uint32
 	tsRecent   uint32
-	limit      challenge
+	challenged uint32 // since when challenges are counted
 	mss        uint16 // of the peer's SYN, as what follows
+	timeout    tcpseg.UserTimeout
 	peerWindow uint16
 	scale      uint8
 	offers     offers
 	owed       owed
 	resent     uint8
+	challenges uint8
 }
 
 // offers are the options of the peer's SYN that it did send.
@@ -60,7 +62,7 @@ const (
 // kept and must not change while the HalfOpen lives; Accept gets the same.
 func Passive(now Time, c *Config, syn *tcpseg.Segment, iss tcpseg.Seq, tsOffset uint32) HalfOpen {
 	h := HalfOpen{c: c, owed: oweSynAck, iss: iss, irs: syn.Seq, tsOffset: tsOffset, tsRecent: syn.Options.TSVal,
-		mss: syn.Options.MSS, scale: syn.Options.Scale, peerWindow: syn.Window}
+		mss: syn.Options.MSS, timeout: syn.Options.UserTimeout, scale: syn.Options.Scale, peerWindow: syn.Window}
 	for _, o := range [...]struct {
 		sent bool
 		bit  offers
@@ -136,7 +138,10 @@ func (h *HalfOpen) owe(o owed) HalfOpenResult {
 }
 
 func (h *HalfOpen) challenge(now Time, d Drop) (HalfOpenResult, Drop) {
-	if !h.limit.allow(now) {
+	c := challenge{h.challenged, h.challenges}
+	allowed := c.allow(now)
+	h.challenged, h.challenges = c.since, c.n
+	if !allowed {
 		return HalfOpenDrop, d
 	}
 	return h.owe(oweACK), d
@@ -209,7 +214,7 @@ func (h *HalfOpen) Deadline() Time { return h.due }
 func (h *HalfOpen) Handshake() Handshake {
 	return Handshake{ISS: h.iss, IRS: h.irs, PeerWindow: h.peerWindow, TSOffset: h.tsOffset, TSRecent: h.tsRecent,
 		RTT: h.rtt, Resent: int(h.resent), ECN: h.ecn(),
-		Peer: tcpseg.Options{MSS: h.mss, HasScale: h.has(offersScale), Scale: h.scale, SACKPermitted: h.has(offersSACK),
+		Peer: tcpseg.Options{MSS: h.mss, UserTimeout: h.timeout, HasScale: h.has(offersScale), Scale: h.scale, SACKPermitted: h.has(offersSACK),
 			HasTimestamps: h.has(offersTimestamps), TSVal: h.tsRecent}}
 }
 

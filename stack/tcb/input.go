@@ -94,6 +94,7 @@ func (t *TCB) inputArrived(now Time, seg *tcpseg.Segment) Drop {
 		return t.inputReset(now, seg)
 	}
 	t.takeTimestamp(now, seg)
+	t.takeUserTimeout(seg.Options.UserTimeout)
 	if seg.Flags.Has(tcpseg.SYN) { // RFC 5961 §4.2
 		t.answer(now, seg)
 		return DropSYN

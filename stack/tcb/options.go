@@ -62,6 +62,9 @@ type Options struct {
 	// UserTimeout is how long sent data may stay unacknowledged before the connection is given
 	// up (R2) [5 min]; negative: for ever.
 	UserTimeout time.Duration
+	// UserTimeoutOption tells the peer our UserTimeout, and lets the peer's raise it where it is 0: up to an hour
+	// (RFC 5482).
+	UserTimeoutOption bool
 	// ResetInputDiscard flushes unread input when a RST arrives, as RFC 9293 §3.10.7.4 has it;
 	// by default the reader gets it first, as on Linux.
 	ResetInputDiscard bool

@@ -105,7 +105,7 @@ func (t *TCB) outputSYN(now Time, o *Out) bool {
 // synOptions are the options of a SYN. TSVal is the caller's to fill in.
 func synOptions(o *Options, mss int, scale uint8) tcpseg.Options {
 	return tcpseg.Options{MSS: uint16(mss), HasScale: !o.NoWindowScale, Scale: scale,
-		SACKPermitted: !o.NoSACK, HasTimestamps: !o.NoTimestamps}
+		SACKPermitted: !o.NoSACK, HasTimestamps: !o.NoTimestamps, UserTimeout: advertisedTimeout(o)}
 }
 
 // answerOptions cuts them down to what a SYN,ACK may answer.
@@ -407,6 +407,7 @@ func (t *TCB) emit(now Time, o *Out, seq tcpseg.Seq, n int, flags tcpseg.Flags, 
 	if blocks := t.sackBlocks(); blocks > 0 {
 		t.fillSACK(&o.Options, blocks)
 	}
+	t.advertiseTimeout(o, n)
 	t.urge(o)
 	o.Cause = cause
 	t.acked()

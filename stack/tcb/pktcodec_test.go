@@ -70,6 +70,9 @@ func formatOptions(o *tcpseg.Options, anyVal bool) string {
 	if o.HasScale {
 		words = append(words, fmt.Sprintf("wscale %d", o.Scale))
 	}
+	if o.UserTimeout != 0 {
+		words = append(words, fmt.Sprintf("uto %d", o.UserTimeout))
+	}
 	return "<" + strings.Join(words, ",") + ">"
 }
 
@@ -108,6 +111,8 @@ func (v pktVariant) parseWords(words []string) (seg tcpseg.Segment, err error) {
 			o.MSS = uint16(num())
 		case "wscale":
 			o.HasScale, o.Scale = true, uint8(num())
+		case "uto":
+			o.UserTimeout = tcpseg.UserTimeout(num())
 		case "sackOK":
 			o.SACKPermitted = true
 		case "TS":

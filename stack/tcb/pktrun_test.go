@@ -185,7 +185,7 @@ var pktOptions = map[string]func(*Options){
 	"nosack": func(o *Options) { o.NoSACK = true }, "nots": func(o *Options) { o.NoTimestamps = true },
 	"nowscale": func(o *Options) { o.NoWindowScale = true }, "notlp": func(o *Options) { o.NoTLP = true },
 	"norack": func(o *Options) { o.NoRACK = true }, "noprr": func(o *Options) { o.NoPRR = true },
-	"ecn": func(o *Options) { o.ECN = true }, "keepalive": func(o *Options) { o.KeepAlive = true },
+	"ecn": func(o *Options) { o.ECN = true }, "uto": func(o *Options) { o.UserTimeoutOption = true }, "keepalive": func(o *Options) { o.KeepAlive = true },
 	"nagle": func(o *Options) { o.Nagle = NagleClassic }, "minshall": func(o *Options) { o.Nagle = NagleMinshall },
 	"nonagle": func(o *Options) { o.Nagle = NagleOff }, "noidlerestart": func(o *Options) { o.NoIdleRestart = true },
 	"noreuse": func(o *Options) { o.NoTimeWaitReuse = true }, "discard": func(o *Options) { o.ResetInputDiscard = true },

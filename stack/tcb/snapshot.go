@@ -18,6 +18,7 @@ type Snapshot struct {
 	Cwnd, SSThresh                       int
 	InFlight, Sacked, Lost               int // InFlight = Nxt − Una
 	SRTT, RTTVar, RTO, MinRTT            Time
+	UserTimeout                          Time // how long sent data may stay unacknowledged; 0: for ever
 	Deadline, RexmitAt, PersistAt, AckAt Time // 0: not armed
 	SegsIn, SegsOut, BytesIn, BytesOut   uint64
 	Retransmits, RTOs, FastRecoveries    uint64
@@ -35,7 +36,8 @@ func (t *TCB) Snapshot(s *Snapshot) {
 		MSS: t.mss(), Cwnd: t.cwnd(), SSThresh: t.cc.SSThresh(),
 		InFlight: t.inFlight(), Sacked: t.runs.sacked, Lost: t.runs.lost,
 		SRTT: t.rtt.srtt, RTTVar: t.rtt.rttvar, RTO: t.rtt.timeout(), MinRTT: t.rtt.min,
-		Deadline: t.Deadline(), RexmitAt: t.timers[rexmit], PersistAt: t.timers[persist], AckAt: t.timers[delack],
+		UserTimeout: t.userTimeout(),
+		Deadline:    t.Deadline(), RexmitAt: t.timers[rexmit], PersistAt: t.timers[persist], AckAt: t.timers[delack],
 		SegsIn: t.stats.segsIn, SegsOut: t.stats.segsOut, BytesIn: t.stats.bytesIn, BytesOut: t.stats.bytesOut,
 		Retransmits: uint64(t.stats.rexmits), RTOs: uint64(t.stats.rtos), FastRecoveries: uint64(t.stats.recoveries),
 		SACK: t.sackOK, Timestamps: t.stamped, WindowScale: t.scaled, ECN: t.ecn&ecnOn != 0,

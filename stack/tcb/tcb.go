@@ -30,6 +30,7 @@ type TCB struct {
 	sackOK         bool // both ends do SACK
 	scaled         bool // both ends scale their windows
 	appClosed      bool // Close was called: nobody will read
+	untold         bool // the peer has not been told the user timeout
 	persistBackoff uint8
 	ecn            uint8 // ecnOn …
 	synTimeouts    int32
@@ -66,7 +67,8 @@ type seldom struct {
 	keepProbed   Time // when the last probe went
 	challenge    challenge
 	rstEcho      uint32
-	duplicate    tcpseg.SACKBlock // what the peer sent in vain; empty: nothing
+	peerTimeout  tcpseg.UserTimeout // what the peer wishes; 0: nothing
+	duplicate    tcpseg.SACKBlock   // what the peer sent in vain; empty: nothing
 	urgent       urgent
 	fullMSS      int32 // snd.mss before the path turned out to be narrow; 0: it has not
 	fullAgain    Time  // when that is tried again
@@ -229,6 +231,7 @@ func (t *TCB) negotiate(peer *tcpseg.Options) {
 		mss = int(peer.MSS)
 	}
 	t.snd.mss = max(min(t.snd.mss, int32(mss)), minMSS)
+	t.takeUserTimeout(peer.UserTimeout)
 	t.sackOK = peer.SACKPermitted && !t.cfg.NoSACK
 	t.stamped = peer.HasTimestamps && !t.cfg.NoTimestamps
 	t.scaled = peer.HasScale && !t.cfg.NoWindowScale
@@ -250,6 +253,7 @@ func (t *TCB) establish(now Time) {
 	t.snd.roundEnd = t.snd.nxt
 	t.rcv.tuneAt = now
 	t.heard = now
+	t.untold = t.cfg.UserTimeoutOption // a SYN cookie has forgotten it (RFC 5482 §3.1)
 	t.armKeepAlive(now)
 	t.events |= EventConnected | EventWritable
 }
@@ -441,12 +445,15 @@ func (t *TCB) Abort(now Time) Events {
 }
 
 // Set changes the switches that may change on a live connection: Nagle, DelayedACK, ACKEvery,
-// NoIdleRestart, RcvBuf, SndBuf, KeepAlive…, UserTimeout, ResetInputDiscard, DSCP and TTL.
+// NoIdleRestart, RcvBuf, SndBuf, KeepAlive…, UserTimeout, UserTimeoutOption, ResetInputDiscard,
+// DSCP and TTL.
 func (t *TCB) Set(now Time, o *Options) {
 	c := *t.cfg // shared until now
 	c.Nagle, c.DelayedACK, c.ACKEvery = o.Nagle, o.DelayedACK, o.ACKEvery
 	c.NoIdleRestart, c.ResetInputDiscard = o.NoIdleRestart, o.ResetInputDiscard
 	c.RcvBuf, c.SndBuf = o.RcvBuf, o.SndBuf
+	t.untold = t.untold || o.UserTimeoutOption && (o.UserTimeout != c.UserTimeout || !c.UserTimeoutOption)
+	c.UserTimeoutOption = o.UserTimeoutOption
 	c.UserTimeout, c.DSCP, c.TTL = o.UserTimeout, o.DSCP, o.TTL
 	c.KeepAlive, c.KeepAliveIdle = o.KeepAlive, o.KeepAliveIdle
 	c.KeepAliveInterval, c.KeepAliveCount = o.KeepAliveInterval, o.KeepAliveCount

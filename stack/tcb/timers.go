@@ -16,11 +16,9 @@ const (
 )
 
 const (
-	defaultUserTimeout = Time(5 * time.Minute)   // R2 (RFC 9293 §3.8.3)
-	synTimeout         = Time(180 * time.Second) // R2 of a SYN (MUST-23)
-	r1                 = 3                       // retransmissions until EventStalled (SHLD-10)
-	maxPersist         = Time(60 * time.Second)
-	finWait2Timeout    = Time(60 * time.Second)
+	r1              = 3 // retransmissions until EventStalled (SHLD-10)
+	maxPersist      = Time(60 * time.Second)
+	finWait2Timeout = Time(60 * time.Second)
 )
 
 // Deadline returns when Expire must be called next; 0: never.
@@ -69,19 +67,6 @@ func (t *TCB) due(i timer, now Time) bool {
 	}
 	t.timers[i] = 0
 	return true
-}
-
-// userTimeout returns R2: how long sent data may stay unacknowledged; 0: for ever.
-func (t *TCB) userTimeout() Time {
-	switch u := Time(t.cfg.UserTimeout); {
-	case u < 0:
-		return 0
-	case u > 0:
-		return u
-	case t.state == SynSent || t.state == SynReceived:
-		return synTimeout
-	}
-	return defaultUserTimeout
 }
 
 // armRexmit starts the retransmission timer, not beyond the moment at which R2 ends the connection.
