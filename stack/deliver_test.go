@@ -129,6 +129,33 @@ func TestHostilePackets(t *testing.T) {
 	}
 }
 
+// Addresses that no segment may come from or go to are refused on a live connection too.
+// req: 1122-08 MUST-57 MUST-63
+func TestBadAddressesOnAConnection(t *testing.T) {
+	for _, c := range []struct{ src, dst string }{
+		{"255.255.255.255", addrB4}, {"224.0.0.1", addrB4}, {"10.90.0.255", addrB4}, {"0.0.0.0", addrB4}, {"127.0.0.1", addrB4},
+		{addrA4, "255.255.255.255"}, {addrA4, "10.90.0.255"}, {addrA4, "224.0.0.1"},
+		{"ff02::1", addrB6}, {"::", addrB6}, {"::1", addrB6}, {addrA6, "ff02::1"},
+	} {
+		for _, flags := range []tcpseg.Flags{tcpseg.SYN, tcpseg.ACK, tcpseg.FIN | tcpseg.ACK, tcpseg.RST, tcpseg.RST | tcpseg.ACK} {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWire(t)
+				if _, err := w.s.Listen("tcp", ":80"); err != nil {
+					t.Fatal(err)
+				}
+				p := w.peer(addr(c.src).Netip().Is6(), 80, 4000)
+				p.open()
+				p.h.Src, p.h.Dst = addr(c.src), addr(c.dst)
+				p.send(flags, "x")
+				w.silence()
+				if st := w.s.Stats(); st.Conns != 1 || st.Drops["ip-martian-source"]+st.Drops["ip-multicast"] != 1 {
+					t.Errorf("%v from %s to %s: %d connections, drops %v", flags, c.src, c.dst, st.Conns, st.Drops)
+				}
+			})
+		}
+	}
+}
+
 // echo builds an ICMP message of any type.
 func echo(h ippkt.Header, typ uint8, body string) []byte {
 	return ippkt.AppendICMP(nil, &h, &ippkt.ICMP{Type: typ, Arg: 0x12340007, Body: []byte(body)})

@@ -104,6 +104,57 @@ func TestDialFromPort(t *testing.T) {
 	})
 }
 
+// While an open is under way, its flow exists already, and its port can be listened on. From a port that is listened on
+// one can open, too, and the listener stays.
+// req: ST-SS12 MUST-42 ST-LI6
+func TestPortOfADialUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire(t)
+		d := Dialer{Stack: w.s, LocalAddr: &net.TCPAddr{Port: 7777}}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() {
+			_, err := d.DialContext(ctx, "tcp", addrA4+":80")
+			done <- err
+		}()
+		w.segment()
+		if _, err := d.Dial("tcp", addrA4+":80"); !errors.Is(err, syscall.EADDRINUSE) {
+			t.Errorf("the same flow in SYN-SENT: %v, want EADDRINUSE", err)
+		}
+		l, err := w.s.Listen("tcp", ":7777")
+		if err != nil {
+			t.Fatalf("LISTEN on the port of a dial: %v", err)
+		}
+		p := w.peer(false, 7777, 5000)
+		p.open()
+		if _, err := l.Accept(); err != nil {
+			t.Error(err)
+		}
+		// The same in SYN-RECEIVED, after a SYN that crossed ours.
+		cross := w.peer(false, 7777, 80)
+		cross.send(tcpseg.SYN, "")
+		w.recv()
+		if _, err := d.Dial("tcp", addrA4+":80"); !errors.Is(err, syscall.EADDRINUSE) {
+			t.Errorf("the same flow in SYN-RECEIVED: %v, want EADDRINUSE", err)
+		}
+		go d.DialContext(ctx, "tcp", addrA4+":81")
+		if s := w.segment(); s.Flags != tcpseg.SYN || s.SrcPort != 7777 || s.DstPort != 81 {
+			t.Errorf("an active open beside the listener sent %v", s)
+		}
+		w.peer(false, 7777, 5001).open()
+		l.Close()
+		if l, err = w.s.Listen("tcp", ":7777"); err != nil {
+			t.Errorf("LISTEN in SYN-RECEIVED: %v", err)
+		} else {
+			l.Close()
+		}
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("the first dial: %v", err)
+		}
+	})
+}
+
 // A port is in use only towards one destination; when all are, that is an error at once.
 // req: 6056-02 6056-04
 func TestPortExhaustion(t *testing.T) {

@@ -100,6 +100,53 @@ func TestHeadersSent(t *testing.T) {
 	}
 }
 
+// What the IP layer can take and give (MMS_R, MMS_S) sets the MSS that is offered and the size of what is sent.
+// req: 1122-04
+func TestMSSOfTheMTU(t *testing.T) {
+	for _, c := range []struct {
+		mtu    int
+		is6    bool
+		wanted uint16
+	}{{68, false, 28}, {1280, false, 1240}, {1280, true, 1220}, {1500, false, 1460}, {1500, true, 1440}, {65535, false, 65495}, {65535, true, 65475}} {
+		synctest.Test(t, func(t *testing.T) {
+			near, far := link.Pair(link.PairConfig{MTU: c.mtu})
+			only4 := func(cfg *Config) {
+				if c.mtu < 1280 {
+					cfg.Addrs = cfg.Addrs[:1]
+				}
+			}
+			w := &wire{t: t, s: newStack(t, near, addrB4, addrB6, only4), far: far.Queues()[0], frame: link.NewFrame()}
+			l, err := w.s.Listen("tcp", ":80")
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := w.peer(c.is6, 80, 4000)
+			p.options.MSS = 65535
+			p.send(tcpseg.SYN, "")
+			s := w.segment()
+			if s.Options.MSS != c.wanted {
+				t.Errorf("MTU %d, IPv6 %v: MSS %d, want %d", c.mtu, c.is6, s.Options.MSS, c.wanted)
+			}
+			p.ack, p.options = s.Seq.Add(1), tcpseg.Options{}
+			p.send(tcpseg.ACK, "")
+			conn, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := conn.Write(make([]byte, 70000)); err != nil && c.mtu > 100 {
+				t.Fatal(err)
+			}
+			largest := 0
+			for _, b := range w.recv() {
+				largest = max(largest, len(b))
+			}
+			if largest != c.mtu {
+				t.Errorf("MTU %d, IPv6 %v: the largest packet has %d octets", c.mtu, c.is6, largest)
+			}
+		})
+	}
+}
+
 // What is left to the device is told right. req: TSO-01 TSO-02 TSO-03 TSO-04 TSO-05 TSO-06 TSO-09
 // TSO-10 TSO-12 TSO-13 MUST-15
 func TestSuperSegments(t *testing.T) {

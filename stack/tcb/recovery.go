@@ -63,6 +63,7 @@ func (t *TCB) onAck(now Time, n *news, seg *tcpseg.Segment) {
 	if n.sample != 0 {
 		t.sample(now, n.sample, n.before/(2*t.mss()))
 	}
+	recovering := t.rec.phase == fastPhase
 	if t.spurious(n, seg) || t.forwardRTO(n) {
 		t.undone(now, seg)
 	}
@@ -79,7 +80,8 @@ func (t *TCB) onAck(now Time, n *news, seg *tcpseg.Segment) {
 	if t.proportional() {
 		t.proportion(n.octets, n.acked > 0 && !found)
 	}
-	if t.rec.phase != fastPhase && n.acked > 0 { // not upon a duplicate ACK, whatever it tells (3042-02)
+	// Not upon a duplicate ACK, whatever it tells (3042-02), nor upon the one that ends a recovery (5681-11).
+	if !recovering && t.rec.phase != fastPhase && n.acked > 0 {
 		t.grow(now, n)
 	}
 }

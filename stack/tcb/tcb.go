@@ -230,7 +230,7 @@ func (t *TCB) negotiate(peer *tcpseg.Options) {
 	if peer.MSS != 0 {
 		mss = int(peer.MSS)
 	}
-	t.snd.mss = max(min(t.snd.mss, int32(mss)), minMSS)
+	t.snd.mss = min(t.snd.mss, max(int32(mss), minMSS))
 	t.takeUserTimeout(peer.UserTimeout)
 	t.sackOK = peer.SACKPermitted && !t.cfg.NoSACK
 	t.stamped = peer.HasTimestamps && !t.cfg.NoTimestamps

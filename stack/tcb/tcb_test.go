@@ -361,6 +361,22 @@ func TestTimeWaitWithoutTimestamps(t *testing.T) {
 	}
 }
 
+// Our window is not shut in SYN-RECEIVED: text for which there is no room begins at its edge.
+// req: MX-oSR
+func TestHalfOpenBehindTheWindow(t *testing.T) {
+	s := &script{T: t, now: 1000 * ms}
+	syn := s.parse("S 0:0(0) mss 1000")
+	h := Passive(s.now, &Config{LinkMSS: 1460, DefaultMSS: 536}, &syn, testISS, 0)
+	h.Output(s.now, &s.out)
+	text := s.parse(". " + span(1+int(s.out.Window), 1) + " ack 1")
+	if r, d := h.Input(s.now, &text); r != HalfOpenReply || d != DropSequence {
+		t.Errorf("text at the edge: %v, %v", r, d)
+	}
+	if !h.Output(s.now, &s.out) || format(&s.out) != ". 1:1(0) ack 1" {
+		t.Errorf("it is answered by %s", format(&s.out))
+	}
+}
+
 // A connection that is gone does not exist for its user.
 // req: ST-CL5
 func TestCallsOnClosed(t *testing.T) {
