@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 
 	"ustack/ippkt"
+	"ustack/tcpseg"
 )
 
 // tooBig is a router's Packet Too Big about a packet of ours.
@@ -59,6 +60,30 @@ func TestPathMTU(t *testing.T) {
 			three.Write(make([]byte, 4000))
 			if n := largest(w.recv()); n > 1290 {
 				t.Errorf("a new connection sent %d octets", n)
+			}
+		})
+	}
+}
+
+// A router's word about what has been acknowledged meanwhile, or about a flow that we do not have, is not heeded.
+// req: PMTU-10
+func TestStalePathMTU(t *testing.T) {
+	for _, is6 := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWire(t)
+			c, p := w.acceptedMSS(is6, 4001, 1400)
+			c.Write(make([]byte, 4000))
+			data := w.recv()
+			p.ack = p.ack.Add(4000)
+			p.send(tcpseg.ACK, "")
+			stranger := append([]byte(nil), data[0]...)
+			stranger[p.h.Len()+1]++ // its source port
+			w.send(tooBig(is6, data[0], 1290))
+			w.send(tooBig(is6, stranger, 1290))
+			w.silence()
+			c.Write(make([]byte, 4000))
+			if n := largest(w.recv()); n < 1400 {
+				t.Errorf("the largest packet has %d octets after a stale word", n)
 			}
 		})
 	}

@@ -61,7 +61,7 @@ func (t *TCB) Output(now Time, o *Out) bool {
 		o.Held = HeldHandshake
 	case TimeWaiting:
 	default:
-		if t.outputProbe(now, o) || t.outputTail(now, o) || t.outputLost(now, o) || o.Held == HeldIdle && t.outputNew(now, o) {
+		if t.outputProbe(now, o) || t.outputTail(now, o) || t.outputLost(now, o) || o.Held == HeldIdle && t.outputNew(now, o) || t.outputRest(now, o) {
 			return true
 		}
 	}

@@ -28,7 +28,7 @@ func TestDupThresh(t *testing.T) {
 	s := established(t, Options{}, sackPeer)
 	s.write(5000).quiet().at(1010)
 	s.recv(". 1:1(0) ack 1 sack 1001:2001").recv(". 1:1(0) ack 1 sack 1001:3001").expect()
-	s.recv(". 1:1(0) ack 1 sack 1001:4001").expect(". 1:1001(1000) ack 1")
+	s.recv(". 1:1(0) ack 1 sack 1001:4001").expect(". 1:1001(1000) ack 1", "P. 4001:5001(1000) ack 1")
 }
 
 // A segment that is only late is not sent again, and from then on three segments beyond a hole are no proof.
@@ -137,12 +137,12 @@ func TestNoRackWithoutSACK(t *testing.T) {
 	s.at(1200).expect(". 1:1001(1000) ack 1")
 }
 
-// With RACK switched off, RFC 6675 finds the loss, and no probe goes.
+// With RACK switched off, RFC 6675 finds the loss and sends the last segment again, and no probe goes.
 // req: 6675-01
 func TestNoRack(t *testing.T) {
 	s := established(t, Options{NoRACK: true}, sackPeer)
 	s.write(5000).quiet().at(1010).recv(". 1:1(0) ack 1 sack 1001:2001").expect().at(1199).expect()
-	s.recv(". 1:1(0) ack 1 sack 1001:4001").expect(". 1:1001(1000) ack 1")
+	s.recv(". 1:1(0) ack 1 sack 1001:4001").expect(". 1:1001(1000) ack 1", "P. 4001:5001(1000) ack 1")
 }
 
 // req: 8985-13 8985-14 8985-16 8985-18

@@ -17,6 +17,7 @@ type recovery struct {
 	force      bool       // the next retransmission does not ask cwnd
 	metered    bool       // this fast recovery is PRR's
 	partial    bool       // this fast recovery has seen a partial ACK
+	rescued    bool       // this fast recovery has sent its last segment again (RFC 6675 §4)
 	probe      bool       // a tail loss probe is due
 	fresh      bool       // new data was sent or acknowledged since the probe timer was set
 	reordering bool       // the early timer waits for the reordering window, not for a probe
@@ -163,7 +164,7 @@ func (t *TCB) detectDups(now Time, n *news) bool {
 func (t *TCB) enterFast(now Time, before, flight int) {
 	t.stats.recoveries++
 	t.rec.phase, t.rec.point, t.rec.cause = fastPhase, t.snd.nxt, CauseFastRetransmit
-	t.rec.partial = false
+	t.rec.partial, t.rec.rescued = false, false
 	t.beginUndo()
 	t.loss.tlp.probing = false
 	t.beginProportion(flight) // without SACK it only counts

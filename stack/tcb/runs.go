@@ -386,11 +386,15 @@ func (rs *runs) unmark() {
 
 // lastSegment returns a run that is the last segment of size octets, or what is left for it, of what is in flight.
 func (rs *runs) lastSegment(size int) int32 {
-	i := rs.tail
+	return rs.lastOf(rs.tail, size)
+}
+
+// lastOf cuts the last segment off run i, if that is longer, and returns it.
+func (rs *runs) lastOf(i int32, size int) int32 {
 	r := &rs.slab[i]
 	if n := (r.len() - 1) % size; n+1 < r.len() {
 		rs.split(i, r.end.Add(-n-1))
-		i = rs.tail
+		i = rs.slab[i].next
 	}
 	return i
 }
