@@ -4,7 +4,12 @@ import (
 	"errors"
 	"flag"
 	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
 var (
@@ -32,22 +37,40 @@ func TestSeeds(t *testing.T) {
 		}
 		return
 	}
+	start := time.Now()
 	failed := map[string][]uint64{} // seeds by the law they broke
-	for seed := *fromFlag; seed < *fromFlag+*seedsFlag; seed++ {
-		err := Random(seed).Run()
-		if err == nil {
-			continue
-		}
-		var v *Violation
-		if !errors.As(err, &v) {
-			t.Fatal(err)
-		}
-		if failed[v.Law] == nil {
-			t.Error(err) // in full the first time only
-		}
-		failed[v.Law] = append(failed[v.Law], seed)
+	var mu sync.Mutex
+	var next atomic.Uint64
+	next.Store(*fromFlag)
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for seed := next.Add(1) - 1; seed < *fromFlag+*seedsFlag; seed = next.Add(1) - 1 {
+				if err := Random(seed).Run(); err != nil {
+					mu.Lock()
+					blame(t, failed, seed, err)
+					mu.Unlock()
+				}
+			}
+		})
 	}
+	workers.Wait()
 	for law, seeds := range failed {
+		slices.Sort(seeds)
 		t.Errorf("%d seeds break %q: %d", len(seeds), law, seeds[:min(len(seeds), 10)])
 	}
+	t.Logf("%d seeds in %v", *seedsFlag, time.Since(start).Round(time.Millisecond))
+}
+
+// blame puts a seed down under the law that it broke.
+func blame(t *testing.T, failed map[string][]uint64, seed uint64, err error) {
+	var v *Violation
+	if !errors.As(err, &v) {
+		t.Errorf("seed %d: %v", seed, err)
+		return
+	}
+	if failed[v.Law] == nil {
+		t.Error(err) // in full the first time only
+	}
+	failed[v.Law] = append(failed[v.Law], seed)
 }
