@@ -7,18 +7,22 @@ import (
 	"ustack/tcpseg"
 )
 
-// FuzzInput throws segments at a live connection and checks the laws after each: no panic, una ≤ nxt, the
+// fuzzStates are where FuzzInput begins.
+var fuzzStates = [...]State{Established, SynSent, SynReceived, FinWait1, FinWait2, CloseWait, Closing, LastAck, TimeWaiting}
+
+// FuzzInput throws segments at a connection in any state and checks the laws after each: no panic, una ≤ nxt, the
 // promised edge never moves left, no busy loop, counters that fit.
 func FuzzInput(f *testing.F) {
-	f.Add([]byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23})
+	for i := range fuzzStates {
+		f.Add(append([]byte{byte(i), byte(i)}, noise(uint64(i), 4, 40)...))
+	}
 	f.Fuzz(func(t *testing.T, in []byte) {
-		if len(in) == 0 || len(in) > 4096 {
+		if len(in) < 2 || len(in) > 4096 {
 			return
 		}
-		o := Options{RcvBuf: 1000 << (in[0] & 7), Nagle: Nagle(in[0]>>3) % 3, KeepAlive: in[0]&64 != 0}
-		s := established(t, o, tcpseg.Options{SACKPermitted: in[0]&128 != 0})
-		for in = in[1:]; len(in) >= 10; in = in[10:] {
-			adv := s.tcb.rcv.adv
+		s := reachAs(t, fuzzStates[int(in[1])%len(fuzzStates)], fuzzOptions(in[0], in[1]), fuzzPeer(in[0], in[1]))
+		for in = in[2:]; len(in) >= 10; in = in[10:] {
+			before, adv := s.tcb.State(), s.tcb.rcv.adv
 			s.now += Time(in[8]) * ms
 			if s.tcb.Deadline() != 0 && s.tcb.Deadline() <= s.now {
 				s.tcb.Expire(s.now)
@@ -27,7 +31,7 @@ func FuzzInput(f *testing.F) {
 			fuzzStep(s, in)
 			s.flush()
 			s.quiet()
-			if s.tcb.State() != Closed && s.tcb.rcv.adv.Less(adv) {
+			if before >= SynReceived && s.tcb.State() != Closed && s.tcb.rcv.adv.Less(adv) {
 				t.Fatal("promised edge moved left")
 			}
 			if s.tcb.snd.nxt.Less(s.tcb.snd.una) || s.tcb.runs.sacked < 0 || s.tcb.runs.lost < 0 {
@@ -35,6 +39,54 @@ func FuzzInput(f *testing.F) {
 			}
 			if s.tcb.State() != Closed && s.tcb.inFlight() > 0 && s.tcb.State() != TimeWaiting && s.tcb.Deadline() == 0 {
 				t.Fatal("data in flight and no timer")
+			}
+		}
+	})
+}
+
+func fuzzOptions(a, b byte) Options {
+	return Options{RcvBuf: 1000 << (a & 7), Nagle: Nagle(a>>3) % 3, KeepAlive: a&64 != 0, ECN: b&16 != 0, NoRACK: b&32 != 0,
+		NoPRR: b&64 != 0, UserTimeoutOption: b&128 != 0}
+}
+
+func fuzzPeer(a, b byte) tcpseg.Options {
+	return tcpseg.Options{SACKPermitted: a&128 != 0, HasTimestamps: b&64 != 0, HasScale: a&32 != 0, Scale: b & 15}
+}
+
+// FuzzHalfOpen does the same to SYN-RECEIVED before there is a TCB.
+func FuzzHalfOpen(f *testing.F) {
+	f.Add(noise(1, 5, 60))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		if len(in) < 2 || len(in) > 4096 {
+			return
+		}
+		s := &script{T: t, now: 1000 * ms}
+		peer := fuzzPeer(in[0], in[1])
+		syn := tcpseg.Segment{Header: tcpseg.Header{Seq: testIRS, Flags: tcpseg.SYN, Window: 65535, Options: peer}}
+		h := Passive(s.now, &Config{Options: fuzzOptions(in[0], in[1]), LinkMSS: 1460, DefaultMSS: 536}, &syn, testISS, 0)
+		for in = in[2:]; len(in) >= 8; in = in[8:] {
+			for i := 0; h.Output(s.now, &s.out); i++ {
+				if i > 1 {
+					t.Fatal("Output does not end")
+				}
+			}
+			s.now += Time(in[0]) * ms * 16
+			if !h.Expire(s.now) {
+				return
+			}
+			seg := tcpseg.Segment{Payload: make([]byte, int(in[1])*8)}
+			seg.Flags, seg.Window = tcpseg.Flags(in[2]), binary.BigEndian.Uint16(in[3:])
+			seg.Seq = testIRS.Add(1 + int(int8(in[5]))*int(in[6]))
+			seg.Ack = testISS.Add(1 + int(int8(in[7]))/16)
+			seg.Options.HasTimestamps, seg.Options.TSVal = in[7]&1 != 0, uint32(in[4])
+			if r, _ := h.Input(s.now, &seg); r == HalfOpenDead {
+				return
+			} else if r == HalfOpenComplete {
+				hand := h.Handshake()
+				s.tcb = Accept(s.now, h.c, nil, &hand)
+				s.tcb.Input(s.now, &seg)
+				s.flush()
+				return
 			}
 		}
 	})
@@ -63,6 +115,10 @@ func fuzzStep(s *script, in []byte) {
 		seg.Ack = s.tcb.snd.una.Add(int(int8(in[5])) * int(in[6]))
 		if in[4]&64 != 0 {
 			seg.Ack = s.tcb.snd.nxt
+		}
+		if s.tcb.stamped || in[0]&32 != 0 {
+			seg.Options.HasTimestamps = in[9]&15 != 0
+			seg.Options.TSVal, seg.Options.TSEcr = s.tcb.ts.recent+uint32(int8(in[9]))/8, s.tcb.tsval(s.now)-uint32(in[3])
 		}
 		seg.Window = binary.BigEndian.Uint16(in[6:])
 		for i := range int(in[7] & 3) {

@@ -9,8 +9,21 @@ import (
 )
 
 // reach returns a connection in the given state with ten octets of ours acknowledged.
-func reach(t *testing.T, st State) *script {
-	s := established(t, Options{}, sackPeer)
+func reach(t *testing.T, st State) *script { return reachAs(t, st, Options{}, sackPeer) }
+
+// reachAs is reach for a connection with other switches and another peer; a SYN may be all that has come of it.
+func reachAs(t *testing.T, st State, o Options, peer tcpseg.Options) *script {
+	if st == SynSent || st == SynReceived {
+		s := dialed(t, o)
+		if st == SynReceived {
+			peer.MSS = 1000
+			syn := tcpseg.Segment{Header: tcpseg.Header{Seq: testIRS, Flags: tcpseg.SYN, Window: 65535, Options: peer}}
+			s.tcb.Input(s.now, &syn)
+			s.flush()
+		}
+		return s.quiet().state(st)
+	}
+	s := established(t, o, peer)
 	s.write(10).recv(". 1:1(0) ack 11").quiet()
 	if st == CloseWait || st == LastAck {
 		s.recv("F. 1:1(0) ack 11")
