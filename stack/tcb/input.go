@@ -60,7 +60,7 @@ func (t *TCB) inputSynSent(now Time, seg *tcpseg.Segment) Drop {
 
 // takeSYN learns what the peer's SYN says.
 func (t *TCB) takeSYN(now Time, seg *tcpseg.Segment) {
-	t.rcv.begin(seg.Seq, synWindow(&t.cfg.Options))
+	t.rcv.begin(seg.Seq, t.synWindow())
 	t.negotiate(&seg.Options)
 	t.ts.recent, t.ts.at = seg.Options.TSVal, now
 	t.setPeerWindow(int32(seg.Window), seg.Seq, t.snd.una) // never scaled in a SYN (RFC 7323 §2.2)
@@ -239,8 +239,9 @@ func (t *TCB) inputACK(now Time, seg *tcpseg.Segment) Drop {
 			return DropBadACK
 		}
 		t.setPeerWindow(int32(seg.Window)<<t.snd.scale, seg.Seq, seg.Ack)
+		owed := t.runs.firstLost() != none // our SYN,ACK has not gone: it was the SYN that is acknowledged
 		t.takeSynAck(now, seg)
-		t.ack.now = false // nothing is owed: this was the ACK of our SYN,ACK
+		t.ack.now = owed
 		return DropNone
 	}
 	if !t.ackInRange(seg) {

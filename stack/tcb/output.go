@@ -93,7 +93,7 @@ func (t *TCB) outputSYN(now Time, o *Out) bool {
 		answerOptions(&opt, t.sackOK, t.stamped, t.scaled, t.ts.recent)
 	}
 	opt.TSVal = t.tsval(now)
-	o.Seq, o.Flags, o.Window, o.Urgent = t.snd.iss, flags, uint16(synWindow(&t.cfg.Options)), 0
+	o.Seq, o.Flags, o.Window, o.Urgent = t.snd.iss, flags, uint16(t.synWindow()), 0
 	o.Options, o.Cause = opt, CauseSYN
 	t.stats.segsOut++
 	if t.timers[rexmit] == 0 {

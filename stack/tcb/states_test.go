@@ -23,10 +23,13 @@ func reachAs(t *testing.T, st State, o Options, peer tcpseg.Options) *script {
 		}
 		return s.quiet().state(st)
 	}
-	s := established(t, o, peer)
-	s.write(10).recv(". 1:1(0) ack 11").quiet()
+	s, ts := established(t, o, peer), ""
+	if peer.HasTimestamps {
+		ts = " TS val 0 ecr 0"
+	}
+	s.write(10).recv(". 1:1(0) ack 11"+ts).quiet()
 	if st == CloseWait || st == LastAck {
-		s.recv("F. 1:1(0) ack 11")
+		s.recv("F. 1:1(0) ack 11"+ts)
 	}
 	if st != Established && st != CloseWait {
 		s.tcb.CloseWrite(s.now)
@@ -34,11 +37,11 @@ func reachAs(t *testing.T, st State, o Options, peer tcpseg.Options) *script {
 	}
 	switch st {
 	case FinWait2:
-		s.recv(". 1:1(0) ack 12")
+		s.recv(". 1:1(0) ack 12"+ts)
 	case Closing:
-		s.recv("F. 1:1(0) ack 11")
+		s.recv("F. 1:1(0) ack 11"+ts)
 	case TimeWaiting:
-		s.recv("F. 1:1(0) ack 12")
+		s.recv("F. 1:1(0) ack 12"+ts)
 	}
 	s.ev = 0
 	return s.quiet().state(st)
@@ -238,6 +241,46 @@ func TestAckFromBeforeAnOctetTaken(t *testing.T) {
 	s.tcb.CloseWrite(s.now)
 	s.flush()
 	s.quiet().recv(". 0:0(0) ack 12").state(FinWait2)
+}
+
+// In a simultaneous open the ACK of our SYN may come before our SYN,ACK has gone. The peer's SYN is acknowledged all the
+// same. Simulator seed 21495.
+// req: U-15
+func TestAckOvertakesOurSynAck(t *testing.T) {
+	s := dialed(t, Options{}).quiet()
+	for _, in := range []string{"S 0:0(0) mss 1000", ". 1:1(0) ack 1"} {
+		seg := s.parse(in)
+		s.tcb.Input(s.now, &seg)
+	}
+	s.flush()
+	s.state(Established).expect(". 1:1(0) ack 1")
+}
+
+// What a SYN promises stands when the receive buffer is changed during the handshake. Simulator seed 23815.
+// req: SHLD-14
+func TestBufferChangesDuringHandshake(t *testing.T) {
+	for _, c := range []struct{ before, after int }{{4380, 0}, {4380, 20000}, {20000, 4380}} {
+		s := dialed(t, Options{RcvBuf: c.before}).quiet()
+		check := func(when string) {
+			t.Helper()
+			if int(s.out.Window) != c.before {
+				t.Errorf("%s with RcvBuf %d, then %d: window %d", when, c.before, c.after, s.out.Window)
+			}
+		}
+		check("SYN")
+		o := s.tcb.Options()
+		o.RcvBuf = c.after
+		s.tcb.Set(s.now, &o)
+		s.at(s.now/ms + 1000).expect("S 0:0(0)")
+		check("SYN again")
+		s.recv("S 0:0(0) mss 1000").expect("S. 0:0(0) ack 1")
+		check("SYN,ACK")
+		s.recv(". 1:1(0) ack 1").recv(". 1:1001(1000) ack 1")
+		s.at(s.now/ms + 40).expect(". 1:1(0) ack 1001")
+		if edge := 1001 + int(s.out.Window)<<s.tcb.rcv.scale; edge < 1+c.before {
+			t.Errorf("RcvBuf %d, then %d: the edge moves from %d to %d", c.before, c.after, 1+c.before, edge)
+		}
+	}
 }
 
 // req: MUST-10 U-07

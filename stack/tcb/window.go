@@ -45,6 +45,18 @@ func initialWindow(o *Options) int { return int(octets32(orDefault(o.RcvBuf, fir
 // synWindow is the window of our SYN.
 func synWindow(o *Options) int { return min(initialWindow(o), maxSynWindow) }
 
+// synWindow is the window of this connection's SYN. That of the first one stands, whatever becomes of the receive buffer
+// meanwhile: it was promised.
+func (t *TCB) synWindow() int {
+	if t.state == SynReceived {
+		return t.rcv.adv.Sub(t.rcv.nxt)
+	}
+	if t.rcv.adv == 0 {
+		t.rcv.adv = tcpseg.Seq(min(t.rcv.size, maxSynWindow))
+	}
+	return int(t.rcv.adv)
+}
+
 // peerEdge is the right edge of the peer's window.
 func (t *TCB) peerEdge() tcpseg.Seq { return t.snd.una.Add(int(t.snd.wnd)) }
 
