@@ -27,9 +27,9 @@ func reachAs(t *testing.T, st State, o Options, peer tcpseg.Options) *script {
 	if peer.HasTimestamps {
 		ts = " TS val 0 ecr 0"
 	}
-	s.write(10).recv(". 1:1(0) ack 11"+ts).quiet()
+	s.write(10).recv(". 1:1(0) ack 11" + ts).quiet()
 	if st == CloseWait || st == LastAck {
-		s.recv("F. 1:1(0) ack 11"+ts)
+		s.recv("F. 1:1(0) ack 11" + ts)
 	}
 	if st != Established && st != CloseWait {
 		s.tcb.CloseWrite(s.now)
@@ -37,11 +37,11 @@ func reachAs(t *testing.T, st State, o Options, peer tcpseg.Options) *script {
 	}
 	switch st {
 	case FinWait2:
-		s.recv(". 1:1(0) ack 12"+ts)
+		s.recv(". 1:1(0) ack 12" + ts)
 	case Closing:
-		s.recv("F. 1:1(0) ack 11"+ts)
+		s.recv("F. 1:1(0) ack 11" + ts)
 	case TimeWaiting:
-		s.recv("F. 1:1(0) ack 12"+ts)
+		s.recv("F. 1:1(0) ack 12" + ts)
 	}
 	s.ev = 0
 	return s.quiet().state(st)
