@@ -20,6 +20,7 @@ type Cubic struct {
 	cubicState
 	reduced bool
 	settled bool        // the initial slow start is over
+	timeout bool        // slow start follows a time-out
 	hystart *hystart    // of the initial slow start; nil: it has not grown yet, or is over
 	prior   *cubicState // before the last reduction, for OnSpurious; made by the first one
 }
@@ -76,7 +77,10 @@ func (c *Cubic) OnAck(a Ack) {
 // end slow start without a loss (RFC 9406).
 func (c *Cubic) slowStartGrowth(a Ack) float64 {
 	n := min(a.Bytes, slowStartSegments*c.mss)
-	if c.settled {
+	switch {
+	case c.timeout: // an ACK may cover what arrived long before: no more than a segment for each (RFC 3465 §2.3)
+		return float64(min(n, c.mss))
+	case c.settled:
 		return float64(n)
 	}
 	if c.hystart == nil {
@@ -170,6 +174,7 @@ func (c *Cubic) OnECN(l Loss) { c.decrease(l, 1) }
 
 func (c *Cubic) decrease(l Loss, floor int) {
 	c.save()
+	c.timeout = false
 	cwnd := float64(c.cwnd)
 	if cwnd < c.wMax {
 		// Fast convergence: the plateau sinks, so that a new flow finds room (§4.7).
@@ -190,7 +195,7 @@ func (c *Cubic) OnRTO(l Loss) {
 		c.ssthresh = max(int(math.Round(float64(l.InFlight)*cubicBeta)), 2*c.mss)
 	}
 	c.inEpoch, c.wMax, c.credit = false, 0, 0
-	c.cwnd = c.mss
+	c.cwnd, c.timeout = c.mss, true
 }
 
 // save keeps the state for OnSpurious and ends the epoch.
@@ -210,7 +215,7 @@ func (c *Cubic) OnSpurious() {
 	if !c.reduced {
 		return
 	}
-	c.reduced = false
+	c.reduced, c.timeout = false, false
 	if c.cwnd < c.prior.cwnd {
 		c.cubicState = *c.prior
 		c.lastAck = 0
@@ -220,7 +225,7 @@ func (c *Cubic) OnSpurious() {
 func (c *Cubic) OnIdle(Time) {
 	c.restart()
 	c.settle()
-	c.lastAck = 0
+	c.timeout, c.lastAck = false, 0
 }
 
 func (c *Cubic) SetMSS(mss int) {

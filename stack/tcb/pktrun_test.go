@@ -215,10 +215,13 @@ func setOptions(o *Options, args []string) error {
 		if err != nil {
 			return err
 		}
-		if field.CanInt() {
+		switch {
+		case field.CanInt():
 			field.SetInt(int64(n))
-		} else {
+		case field.CanUint():
 			field.SetUint(uint64(n))
+		default:
+			return fmt.Errorf("option %q takes no number", name)
 		}
 	}
 	return nil

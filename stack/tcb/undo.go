@@ -98,7 +98,9 @@ func (t *TCB) forwardRTO(n *news) bool {
 			return true // of data that was sent only once, before the time-out
 		}
 		if n.dup {
-			t.rec.frto = frtoOff
+			// The time-out was due. What was sent meanwhile fills cwnd, so that nothing would go on but for the third
+			// segment that RFC 5682 §2.1 step 3a grants.
+			t.rec.frto, t.rec.force = frtoOff, true
 		}
 	}
 	return false
