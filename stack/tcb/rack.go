@@ -1,9 +1,6 @@
 package tcb
 
-import (
-	"ustack/stack/cc"
-	"ustack/tcpseg"
-)
+import "ustack/tcpseg"
 
 // loss is what a connection remembers from the first time on that something in flight was overtaken or sent
 // again. Most never need it.
@@ -105,8 +102,7 @@ func (t *TCB) overtaken(now Time) bool {
 	if t.rec.phase == fastPhase && !t.rec.metered && again >= l.reducedAt && again != 0 {
 		// What was sent again after the reduction is lost again: one more sign of congestion (RFC 5681 §4.3). PRR
 		// does without, for it sends no more than is delivered.
-		t.cc.OnLoss(cc.Loss{Now: now, InFlight: min(t.inFlight(), t.cc.Window()), Lost: t.runs.lost})
-		t.noteReduction(now)
+		t.cut(now, t.inFlight())
 	}
 	switch {
 	case wait > 0:

@@ -172,13 +172,18 @@ func (t *TCB) enterFast(now Time, before, flight int) {
 	t.reduce(now, before)
 }
 
-// reduce tells the controller of a loss, unless it has heard of this window's congestion by ECN (RFC 3168 §6.1.2). What
-// limited transmit and probes have sent beyond cwnd does not count (RFC 5681 §3.2 step 2).
+// reduce tells the controller of a loss, unless it has heard of this window's congestion by ECN (RFC 3168 §6.1.2).
 func (t *TCB) reduce(now Time, inFlight int) {
 	if l := t.loss; l.reduced && t.snd.una.Less(l.reducedTo) {
 		l.undo.armed = false // that reduction was not for a loss
 		return
 	}
+	t.cut(now, inFlight)
+}
+
+// cut tells the controller of a loss. What limited transmit and probes have sent beyond cwnd does not count (RFC 5681
+// §3.2 step 2).
+func (t *TCB) cut(now Time, inFlight int) {
 	t.cc.OnLoss(cc.Loss{Now: now, InFlight: min(inFlight, t.cc.Window()), Lost: t.runs.lost})
 	t.noteReduction(now)
 }
