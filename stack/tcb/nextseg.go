@@ -4,8 +4,11 @@ package tcb
 // room (NextSeg of RFC 6675 §4): the holes below what the peer has (rule 3), and once in a recovery the last segment that
 // it has not, so that it tells of what is missing there (rule 4). With RACK, tail loss probes do better.
 func (t *TCB) outputRest(now Time, o *Out) bool {
+	if !t.cfg.NoRACK || !t.sackOK || t.rec.phase != fastPhase || o.Held != HeldIdle && o.Held != HeldPeerWindow {
+		return false
+	}
 	size := t.segmentSize()
-	if !t.cfg.NoRACK || !t.sackOK || t.rec.phase != fastPhase || t.room() < size || o.Held != HeldIdle && o.Held != HeldPeerWindow {
+	if t.room() < size {
 		return false
 	}
 	i := t.runs.openHole()
