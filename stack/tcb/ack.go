@@ -61,13 +61,16 @@ type challenge struct {
 }
 
 // allow reports whether one more may be sent.
-func (c *challenge) allow(now Time) bool {
+func (c *challenge) allow(now Time) bool { return allowChallenge(now, &c.since, &c.n) }
+
+// allowChallenge is challenge.allow for a record that has no room for the gap in a challenge.
+func allowChallenge(now Time, since *uint32, n *uint8) bool {
 	ms := tsClock(now)
-	if c.n == 0 || ms-c.since >= challengePeriod {
-		c.since, c.n = ms, 0
+	if *n == 0 || ms-*since >= challengePeriod {
+		*since, *n = ms, 0
 	}
-	c.n = min(c.n, challengeMost) + 1
-	return c.n <= challengeMost
+	*n = min(*n, challengeMost) + 1
+	return *n <= challengeMost
 }
 
 // answer asks for the ACK that an unacceptable segment gets (RFC 9293 §3.10.7.4). One with data is always

@@ -138,10 +138,7 @@ func (h *HalfOpen) owe(o owed) HalfOpenResult {
 }
 
 func (h *HalfOpen) challenge(now Time, d Drop) (HalfOpenResult, Drop) {
-	c := challenge{h.challenged, h.challenges}
-	allowed := c.allow(now)
-	h.challenged, h.challenges = c.since, c.n
-	if !allowed {
+	if !allowChallenge(now, &h.challenged, &h.challenges) {
 		return HalfOpenDrop, d
 	}
 	return h.owe(oweACK), d

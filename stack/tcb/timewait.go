@@ -114,9 +114,9 @@ func (w *TimeWait) newer(seg *tcpseg.Segment) bool {
 }
 
 func (w *TimeWait) answer(now Time, d Drop) TimeWaitResult {
-	c := challenge{w.challengeSince, w.challenges & twCount}
-	allowed := c.allow(now)
-	w.challengeSince, w.challenges = c.since, w.challenges&^twCount|c.n
+	n := w.challenges & twCount
+	allowed := allowChallenge(now, &w.challengeSince, &n)
+	w.challenges = w.challenges&^twCount | n
 	return TimeWaitResult{Reply: allowed, Drop: d}
 }
 
