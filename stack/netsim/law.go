@@ -149,8 +149,8 @@ func (w *watch) remember(now Time, start, end tcpseg.Seq, s *tcb.Snapshot) {
 }
 
 // expired follows a call of Expire: the oldest segment in flight must not time out sooner than one
-// RTO after it was sent last (RFC 6298 §5), but where fast recovery without SACK takes too long: then the time since
-// the first partial ACK counts (RFC 6582 §3.2 step 5).
+// RTO after it was sent last (RFC 6298 §5), but where fast recovery without SACK takes too long: that time-out runs from
+// the first partial ACK (RFC 6582 §3.2 step 5) and is not held against it here.
 func (w *watch) expired(now Time, s *tcb.Snapshot) {
 	if s.RTOs == w.last.RTOs {
 		return

@@ -126,7 +126,7 @@ type receive struct {
 	irs        tcpseg.Seq
 	nxt        tcpseg.Seq
 	edge       tcpseg.Seq // right edge of the window; it never moves left
-	adv        tcpseg.Seq // the same as the peer may have understood it, rounded up by the shift
+	adv        tcpseg.Seq // the same as the peer may have understood it, rounded up by the shift; in SYN-SENT the SYN's window
 	lastAck    tcpseg.Seq
 	finSeq     tcpseg.Seq
 	finSeen    bool // a FIN stands at finSeq
