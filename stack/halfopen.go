@@ -9,8 +9,7 @@ import (
 type halfOpen struct {
 	key    flowKey
 	ho     tcb.HalfOpen
-	before tcb.TimeWait // of the incarnation before, if reused
-	reused bool
+	before *tcb.TimeWait // of the incarnation whose place it took; nil: there was none
 	l      *Listener
 	q      *queue
 	timer  *timer
@@ -42,11 +41,8 @@ func (q *queue) passive(sh *shard, hash uint32, key *flowKey, now tcb.Time, seg 
 	}
 	at := sh.halfOpens.take()
 	r := sh.halfOpens.at(at)
-	*r = halfOpen{key: *key, ho: tcb.Passive(now, l.config(q, key.remote), seg, iss, offset), l: l, q: q,
+	*r = halfOpen{key: *key, ho: tcb.Passive(now, l.config(q, key.remote), seg, iss, offset), before: before, l: l, q: q,
 		timer: q.s.timers.add(timerOwner{slot: at, shard: sh.number(), kind: ownerHalfOpen})}
-	if before != nil {
-		r.before, r.reused = *before, true
-	}
 	sh.records.insert(hash, makeRef(kindHalfOpen, at), fullOfRecords)
 	l.halfOpen.Add(1)
 	q.answerHalfOpen(r, q.sc, now)
@@ -128,11 +124,11 @@ func (q *queue) open(sh *shard, hash uint32, key *flowKey, now tcb.Time, seg *tc
 // was an old one, and that comes back (MAY-2), for as long as ever: old segments are still about.
 func (s *Stack) abandonHalfOpen(sh *shard, hash uint32, ref recordRef, now tcb.Time) {
 	r := sh.halfOpens.at(ref.at())
-	key, before, reused := r.key, r.before, r.reused
+	key, before := r.key, r.before
 	s.removeHalfOpen(sh, hash, ref)
-	if reused {
+	if before != nil {
 		before.Begin(now)
-		sh.records.insert(hash, s.holdTimeWait(sh, &key, &before), fullOfRecords)
+		sh.records.insert(hash, s.holdTimeWait(sh, &key, before), fullOfRecords)
 	}
 }
 
