@@ -22,7 +22,7 @@ func TestCutAsSegmenter(t *testing.T) {
 		} {
 			synctest.Test(t, func(t *testing.T) {
 				near, far := link.Pair(link.PairConfig{GSO: true})
-				w := &wire{t: t, s: newStack(t, near, addrB4, addrB6), far: far.Queues()[0], frame: link.NewFrame()}
+				w := newWireOn(t, near, far)
 				key := flowKey{local: us4, remote: them4, lport: 80, rport: 4000}
 				if is6 {
 					key.local, key.remote = us6, them6

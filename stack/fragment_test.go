@@ -19,7 +19,7 @@ func (smallMTU) MTU() int { return 1500 }
 
 func newSmallWire(t *testing.T) *wire {
 	near, far := link.Pair(link.PairConfig{MTU: 65535})
-	return &wire{t: t, s: newStack(t, smallMTU{near}, addrB4, addrB6), far: far.Queues()[0], frame: link.NewFrame()}
+	return newWireOn(t, smallMTU{near}, far)
 }
 
 // random returns octets that differ everywhere, the same for the same seed.
@@ -226,7 +226,7 @@ func TestTinyFirstFragment(t *testing.T) {
 func TestFragmentsWithOffload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := link.Pair(link.PairConfig{GSO: true})
-		w := &wire{t: t, s: newStack(t, near, addrB4, addrB6), far: far.Queues()[0], frame: link.NewFrame()}
+		w := newWireOn(t, near, far)
 		parts := cut(t, echo(header(false, 0), 8, string(random(1, 3000))), 1400, 5)
 		w.sendFrame(link.Offload{NeedsCsum: true, CsumStart: 20, CsumOffset: 2}, parts[0])
 		w.sendFrame(link.Offload{NeedsCsum: true, CsumStart: 20, CsumOffset: 2, GSO: link.GSOUDP, GSOSize: 500, HdrLen: 28}, parts[1])

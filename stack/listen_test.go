@@ -228,6 +228,27 @@ func TestListenerClosedDuringHandshake(t *testing.T) {
 	})
 }
 
+// timeWait opens a connection to port 80, closes it from our side first, and returns the peer and our FIN.
+func (w *wire) timeWait(l net.Listener) (*peer, tcpseg.Segment) {
+	w.t.Helper()
+	p := w.peer(false, 80, 1000)
+	p.open()
+	c, err := l.Accept()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.silence()
+	c.Close()
+	fin := w.segment()
+	p.ack = fin.Seq.Add(1)
+	p.send(tcpseg.FIN|tcpseg.ACK, "")
+	if s := w.segment(); s.Flags != tcpseg.ACK || s.Ack != p.seq {
+		w.t.Errorf("the FIN was answered by %v %d", s.Flags, s.Ack)
+	}
+	expectFlows(w.t, "the stack", w.s, 0, 0, 1)
+	return p, fin
+}
+
 // A new incarnation may take over from TIME-WAIT, with higher sequence numbers.
 // req: 6191-02 ST-TW2 ST-TW1 ST-TW3 ST-TW9 P-2
 func TestTimeWaitReuse(t *testing.T) {
@@ -237,21 +258,7 @@ func TestTimeWaitReuse(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := w.peer(false, 80, 1000)
-		p.open()
-		c, err := l.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.silence()
-		c.Close()
-		fin := w.segment()
-		p.ack = fin.Seq.Add(1)
-		p.send(tcpseg.FIN|tcpseg.ACK, "")
-		if s := w.segment(); s.Flags != tcpseg.ACK || s.Ack != p.seq {
-			t.Errorf("the FIN was answered by %v %d", s.Flags, s.Ack)
-		}
-		expectFlows(t, "the stack", w.s, 0, 0, 1)
+		p, fin := w.timeWait(l)
 		// The FIN again is acknowledged again; a RST and a plain ACK are not answered.
 		p.seq--
 		p.send(tcpseg.FIN|tcpseg.ACK, "")
@@ -287,17 +294,7 @@ func TestTimeWaitComesBack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := w.peer(false, 80, 1000)
-		p.open()
-		c, err := l.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.Close()
-		fin := w.segment()
-		p.ack = fin.Seq.Add(1)
-		p.send(tcpseg.FIN|tcpseg.ACK, "")
-		w.segment()
+		p, fin := w.timeWait(l)
 		end := *p
 		p.seq = p.seq.Add(1000)
 		p.send(tcpseg.SYN, "")

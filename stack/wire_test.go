@@ -29,6 +29,11 @@ func addr(s string) ippkt.Addr { return ippkt.FromNetip(netip.MustParseAddr(s)) 
 func newWire(t *testing.T, change ...func(*Config)) *wire {
 	near, far := link.Pair(link.PairConfig{GSO: true})
 	near.SetGSO(false)
+	return newWireOn(t, near, far, change...)
+}
+
+// newWireOn is newWire with a link of the test's own: the stack's end and the test's.
+func newWireOn(t *testing.T, near link.Link, far *link.Memory, change ...func(*Config)) *wire {
 	return &wire{t: t, s: newStack(t, near, addrB4, addrB6, change...), far: far.Queues()[0], frame: link.NewFrame()}
 }
 
