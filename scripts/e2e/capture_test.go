@@ -170,8 +170,8 @@ var faults = []struct {
 // again reports whether tshark takes the packet for a retransmission.
 func (p packet) again() bool { return strings.Contains(p["_ws.col.Info"], "Retransmission") }
 
-// withoutProbes takes the tail loss probes out of a list: when the machine stands still for 10 ms, the sender has to ask for
-// the ACK that is late (RFC 8985 §7), and a D-SACK says that nothing was lost.
+// withoutProbes takes the tail loss probes out of a list: when the machine stands still for 10 ms, the sender has to ask
+// for the ACK that is late (RFC 8985 §7), and a D-SACK says that nothing was lost.
 func withoutProbes(list []packet) []packet {
 	superfluous := func(i int) bool {
 		for _, q := range list[i+1:] {

@@ -10,7 +10,7 @@ import (
 	"ustack/tcpseg"
 )
 
-// pktFlags in the order in which they are written.
+// pktFlags are tcpdump's letters, as tcpseg writes them.
 var pktFlags = []struct {
 	bit  tcpseg.Flags
 	name byte
@@ -19,10 +19,8 @@ var pktFlags = []struct {
 // format writes a sent segment down, with its window and options only where the words of a line have them.
 func (v pktVariant) format(o *Out, line []string) string {
 	var b strings.Builder
-	for _, f := range pktFlags {
-		if o.Flags.Has(f.bit) {
-			b.WriteByte(f.name)
-		}
+	if o.Flags != 0 {
+		b.WriteString(o.Flags.String())
 	}
 	n, from := o.PayloadLen(), o.Seq.Sub(v.iss)
 	fmt.Fprintf(&b, " %d:%d(%d)", from, from+n, n)
