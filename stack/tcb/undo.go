@@ -55,12 +55,6 @@ func (t *TCB) undone(now Time, seg *tcpseg.Segment) {
 	t.loss.undo.armed, t.loss.reduced = false, false
 	t.loss.rack.reordered = true
 	t.loss.rack.sent = 0 // a copy may have been taken for delivered; it says nothing of what was sent before it
-	if t.rec.phase == afterRTO && t.stamped {
-		// The time-out was too short: what this ACK took teaches it better.
-		if took := Time(t.tsval(now)-seg.Options.TSEcr) * granularity; took < maxRTO {
-			t.sample(now, took, 1)
-		}
-	}
 	t.stats.undos++
 	t.runs.unmark()
 	t.rec.phase, t.rec.frto, t.rec.force = open, frtoOff, false
