@@ -114,7 +114,11 @@ func (t *TCB) armPersist(now Time) {
 	if t.persistBackoff == 0 {
 		t.needSeldom().persistSince = now
 	}
-	t.timers[persist] = now + min(t.rtt.rto<<min(t.persistBackoff, 16), maxPersist)
+	wait := min(t.rtt.rto<<min(t.persistBackoff, 16), maxPersist)
+	if r2 := t.userTimeout(); r2 != 0 { // a peer that answers must be asked in time to say so
+		wait = min(wait, max(r2/3, t.rtt.rto))
+	}
+	t.timers[persist] = now + wait
 }
 
 // stopPersist ends probing. The time spent before a shut window does not count towards R2.
