@@ -3,6 +3,7 @@ package tcb
 import (
 	"strconv"
 	"testing"
+	"time"
 
 	"ustack/tcpseg"
 )
@@ -10,7 +11,8 @@ import (
 // ecnEstablished returns a script whose two ends agreed on ECN.
 func ecnEstablished(t *testing.T, o Options) *script {
 	t.Helper()
-	s := dialed(t, Options{ECN: true, NoTLP: o.NoTLP, RcvBuf: o.RcvBuf}).expect("SEW 0:0(0)").at(1010)
+	o.ECN = true
+	s := dialed(t, o).expect("SEW 0:0(0)").at(1010)
 	return s.recv("SE. 0:0(0) ack 1 mss 1000 sackOK").expect(". 1:1(0) ack 1").state(Established)
 }
 
@@ -75,6 +77,14 @@ func TestEchoOfAMark(t *testing.T) {
 	s.write(10).expect("PE. 1:11(10) ack 6001 ecn 2")
 	s.recv("W. 6001:8001(2000) ack 11 gso 1000 ecn 2").expect(". 11:11(0) ack 8001")
 	s.recv("W. 8001:10001(2000) ack 11 gso 1000 ecn 3").expect("E. 11:11(0) ack 10001") // marked anew
+}
+
+// An ACK that probes a silent peer echoes as any other.
+// req: 3168-04
+func TestEchoOfAProbe(t *testing.T) {
+	s := ecnEstablished(t, Options{KeepAlive: true, KeepAliveIdle: time.Minute})
+	s.recv(". 1:2001(2000) ack 1 gso 1000 ecn 3").expect("E. 1:1(0) ack 2001")
+	s.at(62_000).expect("E. 0:0(0) ack 2001")
 }
 
 // One reduction in a window, and one CWR.

@@ -177,9 +177,7 @@ func (h *HalfOpen) synAck(now Time, o *Out) {
 		o.Flags |= tcpseg.ECE
 	}
 	o.Cause = CauseSYN
-	if h.sentAt == 0 {
-		h.due = now + initialRTO
-	}
+	h.due = now + initialRTO<<h.resent // from the last sending on, whatever it was for (6298-08)
 	h.sentAt = now
 }
 
@@ -199,7 +197,7 @@ func (h *HalfOpen) Expire(now Time) bool {
 		return false
 	}
 	h.resent++
-	h.due = now + initialRTO<<h.resent
+	h.due = 0 // until it has gone
 	h.owed = oweSynAck
 	return true
 }

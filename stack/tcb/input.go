@@ -123,6 +123,7 @@ func (t *TCB) inputCrossedSYN(now Time, seg *tcpseg.Segment) Drop {
 		t.refuse(seg)
 		return DropBadACK
 	}
+	t.setPeerWindow(int32(seg.Window), seg.Seq, seg.Ack)
 	t.takeSynAck(now, seg)
 	return DropNone
 }

@@ -96,9 +96,7 @@ func (t *TCB) outputSYN(now Time, o *Out) bool {
 	o.Seq, o.Flags, o.Window, o.Urgent = t.snd.iss, flags, uint16(t.synWindow()), 0
 	o.Options, o.Cause = opt, CauseSYN
 	t.stats.segsOut++
-	if t.timers[rexmit] == 0 {
-		t.armRexmit(now)
-	}
+	t.armRexmit(now) // from the last sending on (6298-08)
 	return true
 }
 
@@ -373,6 +371,7 @@ func (t *TCB) outputACK(now Time, o *Out) bool {
 	case t.ack.keepAlive:
 		t.ack.keepAlive = false
 		t.emit(now, o, t.snd.nxt.Add(-1), 0, 0, CauseKeepAlive) // SHLD-12
+		t.mark(o, false)
 	case t.ack.now && t.state != SynSent:
 		t.emit(now, o, t.ackSeq(), 0, 0, t.ack.cause)
 		t.mark(o, false)

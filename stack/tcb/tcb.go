@@ -421,7 +421,9 @@ func (t *TCB) CloseWrite(now Time) {
 // sent (SHLD-3), as it is for data that arrives later. Else it is CloseWrite.
 func (t *TCB) Close(now Time) Events {
 	if t.Readable() > 0 && t.state != Closed && t.state != TimeWaiting {
-		return t.Abort(now)
+		events := t.Abort(now)
+		t.rst = pendingReset{due: true} // in CLOSING and LAST-ACK too, where an abort has none
+		return events
 	}
 	t.appClosed = true
 	t.CloseWrite(now)

@@ -78,7 +78,9 @@ func (w *TimeWait) Input(now Time, seg *tcpseg.Segment) TimeWaitResult {
 			return TimeWaitResult{Reuse: true}
 		}
 		return w.answer(now, DropSYN)
-	case w.has(twStamped) && seg.Options.HasTimestamps && int32(seg.Options.TSVal-w.tsRecent) < 0:
+	case w.has(twStamped) && !seg.Options.HasTimestamps: // RFC 7323 §3.2
+		return TimeWaitResult{Drop: DropNoTimestamp}
+	case w.has(twStamped) && int32(seg.Options.TSVal-w.tsRecent) < 0:
 		return w.answer(now, DropPAWS)
 	case !seg.Flags.Has(tcpseg.ACK):
 		return TimeWaitResult{Drop: DropNoACK}
