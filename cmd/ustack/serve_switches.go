@@ -68,6 +68,7 @@ var tcpSwitches = []switchDef{
 	{"sack", "on|off", "on", "selective acknowledgement", offSwitch(func(s *switches) *bool { return &s.tcp.NoSACK })},
 	{"timestamps", "on|off", "on", "the timestamps option", offSwitch(func(s *switches) *bool { return &s.tcp.NoTimestamps })},
 	{"window-scale", "on|off", "on", "windows beyond 64 KiB", offSwitch(func(s *switches) *bool { return &s.tcp.NoWindowScale })},
+	{"mtu-probe", "on|off", "on", "on a narrow path, try larger segments with data now and then", offSwitch(func(s *switches) *bool { return &s.tcp.NoMTUProbe })},
 	{"mss", "N", "", "largest segment in octets of payload [what the link takes]", intSwitch(48, 65495, func(s *switches) *int { return &s.tcp.MSS })},
 	{"rcvbuf", "SIZE|auto", "auto", "receive buffer", sizeSwitch(func(s *switches) *int { return &s.tcp.RcvBuf })},
 	{"sndbuf", "SIZE|auto", "auto", "send buffer", sizeSwitch(func(s *switches) *int { return &s.tcp.SndBuf })},

@@ -165,3 +165,40 @@ func TestMarksInsteadOfLosses(t *testing.T) {
 		}
 	}
 }
+
+// On a path that swallows what is too large, segments find the size that comes through, and none of the probes is taken
+// for congestion.
+// req: PMTU-11 PMTU-12 PMTU-13
+func TestBlackHole(t *testing.T) {
+	for _, mtu := range []int{1064, 1280, 1400, 1492} {
+		s := New(uint64(mtu))
+		a, b := s.AddHost("a", HostConfig{}), s.AddHost("b", HostConfig{})
+		w := Wire{Delay: 10 * Millisecond, Rate: 2_000_000, Queue: 60_000}
+		s.ConnectOneWay(b, a, w)
+		w.Middlebox = blackHole(mtu)
+		s.ConnectOneWay(a, b, w)
+		b.Listen(80, Endpoint{Orderly: true})
+		c := a.Dial(b, 4000, 80, Endpoint{Script: Script{Write: 4 << 20, WriteChunk: 1 << 20}, Orderly: true})
+		found, timeouts, took := 0, uint64(0), Time(0)
+		var look func()
+		look = func() {
+			if !c.released {
+				var now tcb.Snapshot
+				c.tcb.Snapshot(&now)
+				found, timeouts, took = now.MSS+ipHeader+32, now.RTOs, s.now-Second
+				s.After(Millisecond, look)
+			}
+		}
+		look()
+		if err := s.Run(); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%d octets come through: found %d, %d time-outs, %s", mtu, found, timeouts, clock(took))
+		if found > mtu || found < mtu-8 {
+			t.Errorf("%d octets come through: found %d", mtu, found)
+		}
+		if took > 6*Second { // three time-outs, and 2.1 s at the bottleneck's rate
+			t.Errorf("%d octets come through: took %s", mtu, clock(took))
+		}
+	}
+}

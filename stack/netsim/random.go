@@ -74,7 +74,21 @@ func (s *Sim) randomWire(harsh, mtu int) Wire {
 	w.ReorderBy = pick(s, Millisecond, w.Delay, 4*w.Delay)
 	w.Duplicate = pick(s, 0, worst)
 	w.Corrupt = pick(s, 0, worst/2)
+	if mtu == 1500 && s.chance(0.1) {
+		w.Whole = 0
+		w.Middlebox = blackHole(1100 + s.rng.IntN(400))
+	}
 	return w
+}
+
+// blackHole swallows packets of more than mtu octets and tells nobody (RFC 2923 §2.1).
+func blackHole(mtu int) func(segment []byte) []byte {
+	return func(b []byte) []byte {
+		if len(b)+ipHeader > mtu {
+			return nil
+		}
+		return b
+	}
 }
 
 func (s *Sim) randomPair(a, b *Host, port, local uint16, mayTimeOut bool) {

@@ -273,6 +273,9 @@ func (t *TCB) takeACK(now Time, seg *tcpseg.Segment) {
 	if t.loss != nil {
 		t.loss.rack.update(&n.delivery)
 	}
+	if n.probe {
+		t.probeArrived()
+	}
 	if n.before > 0 {
 		n.sample = t.measure(now, &n.delivery, seg)
 		t.onAck(now, &n, seg)

@@ -45,6 +45,7 @@ const (
 	CauseRTO                  // retransmission time-out (RFC 6298)
 	CauseReopened             // sent again after a closed window opened
 	CausePathMTU              // sent again because it was larger than the path takes (RFC 1191)
+	CauseMTUProbe             // one larger segment of data, to see whether the path takes it (RFC 4821)
 	CauseProbe                // zero-window probe (RFC 9293 §3.8.6.1)
 	CauseKeepAlive            // keep-alive probe (RFC 9293 §3.8.4)
 	CauseFIN                  // end of our data
@@ -57,7 +58,7 @@ const (
 	CauseReset                // RST
 )
 
-var causeNames = [...]string{"none", "syn", "data", "fast-retransmit", "tail-loss-probe", "rto", "window-reopened", "path-mtu", "window-probe",
+var causeNames = [...]string{"none", "syn", "data", "fast-retransmit", "tail-loss-probe", "rto", "window-reopened", "path-mtu", "mtu-probe", "window-probe",
 	"keep-alive", "fin", "ack", "delayed-ack", "duplicate-ack", "window-update", "urgent", "challenge-ack", "reset"}
 
 func (c Cause) String() string { return name(causeNames[:], int(c)) }

@@ -42,6 +42,8 @@ type Options struct {
 	DSCP, TTL uint8
 	// ECN asks for explicit congestion notification, and agrees to it (RFC 3168).
 	ECN bool
+	// NoMTUProbe never tries larger segments of data on a path that has turned out to be narrow (RFC 4821).
+	NoMTUProbe bool
 	// MSS caps the segment size in octets of payload, both ways [what the link takes].
 	MSS int
 	// RcvBuf and SndBuf fix the buffers in octets [0: sized automatically].

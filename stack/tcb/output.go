@@ -225,7 +225,9 @@ func (t *TCB) outputNew(now Time, o *Out) bool {
 		return false
 	}
 	t.restartIdle(now)
-	t.widen(now)
+	if t.widen(now, o) {
+		return o.Held == HeldIdle
+	}
 	n, held := t.fit(t.superLimit(o.Limit), unsent, finDue)
 	if held != HeldIdle {
 		o.Held = held

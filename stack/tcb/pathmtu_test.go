@@ -1,6 +1,9 @@
 package tcb
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"ustack/tcpseg"
@@ -48,9 +51,97 @@ func TestBlackHole(t *testing.T) {
 	if got := s.tcb.mss(); got != 1024 {
 		t.Errorf("MSS %d", got)
 	}
+	s = established(t, Options{}, tcpseg.Options{MSS: 1400}) // a segment need not be full to be too large
+	s.write(1100).quiet().at(1600).quiet().at(2400).expect(". 1:1025(1024) ack 1").recv(". 1:1(0) ack 1025").expect("P. 1025:1101(76) ack 1")
 	s = established(t, Options{}, tcpseg.Options{MSS: 1400})
 	s.write(300).quiet().at(60_000).quiet()
 	if got := s.tcb.mss(); got != 1400 {
 		t.Errorf("a small segment lost made the MSS %d", got)
+	}
+}
+
+// narrowed returns a connection that may send 1400 octets in a segment and has been told that 1000 are the most, long
+// ago.
+func narrowed(t *testing.T) *script {
+	s := established(t, Options{NoTLP: true, NoIdleRestart: true}, tcpseg.Options{MSS: 1400, SACKPermitted: true})
+	s.tcb.LimitMSS(s.now, 1000)
+	return s.at(601_010)
+}
+
+// A probe carries data, and more follows it. Lost alone, it is no sign of congestion, and its data goes again in pieces.
+// req: PMTU-12
+func TestLostProbe(t *testing.T) {
+	s := narrowed(t).write(4399).expect(". 1:1401(1400) ack 1", ". 1401:2801(1400) ack 1", ". 2801:4201(1400) ack 1", "P. 4201:4400(199) ack 1")
+	// Too little to follow a probe: what is too large still, the network will say.
+	s = narrowed(t).write(4400).expect(". 1:1401(1400) ack 1", ". 1401:2401(1000) ack 1", ". 2401:3401(1000) ack 1", "P. 3401:4401(1000) ack 1")
+	cwnd := s.tcb.cc.Window()
+	s.at(601_020).recv(". 1:1(0) ack 1 sack 1401:4401")
+	s.expect(". 1:1001(1000) ack 1", ". 1001:1401(400) ack 1")
+	if w := s.tcb.cc.Window(); w != cwnd || s.tcb.stats.recoveries != 0 || s.tcb.rec.phase != open {
+		t.Errorf("cwnd %d after %d, %d recoveries", w, cwnd, s.tcb.stats.recoveries)
+	}
+	// With other data lost beside it, there is congestion.
+	s = narrowed(t).write(8400).quiet()
+	s.at(601_020).recv(". 1:1(0) ack 1 sack 2401:8401").quiet()
+	if s.tcb.stats.recoveries != 1 {
+		t.Errorf("%d recoveries for data that was lost", s.tcb.stats.recoveries)
+	}
+	// Without the switch there is none.
+	s = established(t, Options{NoTLP: true, NoMTUProbe: true}, tcpseg.Options{MSS: 1400, SACKPermitted: true})
+	s.tcb.LimitMSS(s.now, 1000)
+	s.at(601_010).write(4400).expect(". 1:1401(1400) ack 1", ". 1401:2801(1400) ack 1", ". 2801:4201(1400) ack 1", "P. 4201:4401(200) ack 1")
+}
+
+// One probe at a time, three of a size, and from what failed and what came through to the middle between them.
+// req: PMTU-13
+func TestSearchOfTheMTU(t *testing.T) {
+	for _, path := range []int{1000, 1001, 1100, 1250, 1399, 1400} {
+		s := narrowed(t)
+		var lost []int
+		got := make([]bool, 2_100_000) // the octets that came through
+		for range 100 {
+			s.tcb.Write(s.now, make([]byte, 20_000))
+			s.flush()
+			for _, f := range s.sent {
+				var from, to int
+				fmt.Sscanf(f[strings.IndexByte(f, ' '):], "%d:%d", &from, &to)
+				if to-from > path {
+					lost = append(lost, to-from)
+					continue
+				}
+				for i := from; i < to; i++ {
+					got[i] = true
+				}
+			}
+			s.sent, s.text = nil, nil
+			ack := 1 + slices.Index(got[1:], false)
+			text := fmt.Sprintf(". 1:1(0) ack %d", ack)
+			if left := slices.Index(got[ack:], true); left > 0 {
+				text += fmt.Sprintf(" sack %d:%d", ack+left, ack+left+slices.Index(got[ack+left:], false))
+			}
+			s.at(s.now/ms + 10).recv(text)
+		}
+		if mss := s.tcb.mss(); mss > path || mss < path-mtuResolution {
+			t.Errorf("%d octets come through: found %d, lost %d", path, mss, lost)
+		}
+		if s.tcb.stats.recoveries+s.tcb.stats.rtos != 0 {
+			t.Errorf("%d octets come through: blamed on congestion", path)
+		}
+		t.Logf("%d octets come through: lost probes of %d, found %d", path, lost, s.tcb.mss())
+	}
+}
+
+// A router's answer to a probe tells what comes through; the next probe tries just that.
+// req: PMTU-13 PMTU-02
+func TestProbeTooBig(t *testing.T) {
+	s := narrowed(t).write(20_000).quiet()
+	if !s.tcb.LimitMSS(s.now, 1200) || s.tcb.LimitMSS(s.now, 1200) {
+		t.Error("told once, it is news once")
+	}
+	s.flush()
+	s.expect(". 1:1001(1000) ack 1", ". 1001:1401(400) ack 1")
+	s.at(601_020).recv(". 1:1(0) ack 9401")
+	if want := ". 9401:10601(1200) ack 1"; len(s.sent) == 0 || s.sent[0] != want {
+		t.Errorf("sent %q, want first %q", s.sent, want)
 	}
 }

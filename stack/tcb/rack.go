@@ -118,7 +118,7 @@ func (t *TCB) overtaken(now Time) bool {
 // expireReordering answers the reordering timer (RFC 8985 §6.3).
 func (t *TCB) expireReordering(now Time) {
 	t.rec.reordering = false
-	if t.overtaken(now) && t.rec.phase == open {
+	if t.overtaken(now) && t.rec.phase == open && !t.probeLost() {
 		t.enterFast(now, t.inFlight(), t.inFlight()-t.runs.sacked)
 		t.proportion(0, false)
 	}

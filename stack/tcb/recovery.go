@@ -134,6 +134,9 @@ func (t *TCB) detectLoss(now Time, n *news) bool {
 		found = t.overtaken(now)
 	}
 	if found && t.rec.phase == open {
+		if t.probeLost() {
+			return false
+		}
 		t.enterFast(now, n.before, n.before-n.sacked)
 	}
 	return found

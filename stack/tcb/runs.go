@@ -14,6 +14,7 @@ type run struct {
 	times      uint8 // how often it was sent; stays at 255
 	sacked     bool
 	lost       bool // held for lost and not sent again since
+	probe      bool // one segment larger than the path is known to take, sent once
 	prev, next int32
 }
 
@@ -21,6 +22,9 @@ func (r *run) len() int { return r.end.Sub(r.start) }
 
 // alike reports whether two neighbours may become one.
 func (r *run) alike(o *run) bool {
+	if r.probe != o.probe {
+		return false
+	}
 	if r.sacked && o.sacked || r.lost && o.lost {
 		return true // their history no longer matters: delivered, or to be sent again at once
 	}
@@ -82,7 +86,7 @@ func (rs *runs) remove(i int32) {
 func (rs *runs) push(start, end tcpseg.Seq, now Time, delivered int64) {
 	if rs.tail != none {
 		t := &rs.slab[rs.tail]
-		fresh := t.times == 1 && !t.sacked && !t.lost
+		fresh := t.times == 1 && !t.sacked && !t.lost && !t.probe
 		if fresh && t.sent == now {
 			t.end = end
 			return
@@ -108,7 +112,7 @@ func (rs *runs) pushFull(end tcpseg.Seq, now Time) {
 	t := &rs.slab[rs.tail]
 	rs.setSacked(t, false)
 	rs.setLost(t, false)
-	t.end, t.sent, t.times = end, now, max(t.times, 2)
+	t.end, t.sent, t.times, t.probe = end, now, max(t.times, 2), false
 }
 
 func (rs *runs) setSacked(r *run, on bool) {
@@ -167,6 +171,7 @@ type delivery struct {
 	octets int  // newly acknowledged, cumulatively or selectively
 	sent   Time // when the latest of them was sent; 0: none
 	again  bool // some of them had been sent more than once
+	probe  bool // the probe of the path's MTU among them
 
 	// For RACK: of the segment sent last, when it was sent and where it ends; copies that had no time to come are
 	// left out (RFC 8985 §6.2 step 2).
@@ -187,6 +192,7 @@ func (d *delivery) add(r *run, n int, end tcpseg.Seq) {
 	}
 	d.octets += n
 	d.sent = max(d.sent, r.sent)
+	d.probe = d.probe || r.probe
 	if r.times == 1 {
 		if !d.once || end.Less(d.lowest) {
 			d.once, d.lowest = true, end
@@ -418,7 +424,7 @@ func (rs *runs) resend(i int32, n int, now Time, delivered int64) int {
 	}
 	r := &rs.slab[i]
 	rs.setLost(r, false)
-	r.sent, r.delivered = now, delivered
+	r.sent, r.delivered, r.probe = now, delivered, false
 	if r.times < 255 {
 		r.times++
 	}

@@ -70,8 +70,7 @@ type seldom struct {
 	peerTimeout  tcpseg.UserTimeout // what the peer wishes; 0: nothing
 	duplicate    tcpseg.SACKBlock   // what the peer sent in vain; empty: nothing
 	urgent       urgent
-	fullMSS      int32 // snd.mss before the path turned out to be narrow; 0: it has not
-	fullAgain    Time  // when that is tried again
+	search       mtuSearch
 }
 
 // needSeldom returns t.seldom, making it if there is none.
