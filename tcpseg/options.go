@@ -18,6 +18,7 @@ type Options struct {
 	SACKPermitted bool
 	HasTimestamps bool
 	UserTimeout   UserTimeout // 0: absent
+	FastOpen      FastOpen    // left out when encoding if the other options leave no room
 	TSVal, TSEcr  uint32
 	SACKCount     uint8 // blocks in use in SACK
 	SACK          [MaxSACKBlocks]SACKBlock
@@ -36,6 +37,7 @@ const (
 	optSACK          = 5
 	optTimestamps    = 8
 	optUserTimeout   = 28
+	optFastOpen      = 34
 
 	lenMSS           = 4
 	lenScale         = 3
@@ -101,6 +103,10 @@ func (o *Options) parseOne(kind byte, v []byte, syn bool) {
 		if n == lenUserTimeout {
 			o.setUserTimeout(v)
 		}
+	case optFastOpen:
+		if syn {
+			o.FastOpen = NewFastOpen(v)
+		}
 	case optSACK:
 		if len(v) > 0 && len(v)%lenSACKBlock == 0 {
 			o.setSACK(v)
@@ -139,6 +145,15 @@ func (o *Options) Len() int {
 
 // fixedLen is the length of all options but SACK, each padded to 32 bits as appendTo does.
 func (o *Options) fixedLen() int {
+	n := o.usualLen()
+	if f := o.FastOpen.paddedLen(); n+f <= maxOptionsLen {
+		n += f
+	}
+	return n
+}
+
+// usualLen is fixedLen without Fast Open.
+func (o *Options) usualLen() int {
 	n := 0
 	if o.MSS != 0 {
 		n += 4
@@ -189,6 +204,9 @@ func (o *Options) appendTo(b []byte) []byte {
 	if o.UserTimeout != 0 {
 		b = append(b, optUserTimeout, lenUserTimeout)
 		b = binary.BigEndian.AppendUint16(b, uint16(o.UserTimeout))
+	}
+	if o.FastOpen.Present && o.usualLen()+o.FastOpen.paddedLen() <= maxOptionsLen {
+		b = o.FastOpen.appendTo(b)
 	}
 	return o.appendSACK(b)
 }

@@ -1,6 +1,9 @@
 package tcpseg
 
-import "strconv"
+import (
+	"encoding/hex"
+	"strconv"
+)
 
 // flagLetters are tcpdump's, in its order.
 var flagLetters = [...]struct {
@@ -66,6 +69,9 @@ func (o *Options) format(b []byte) []byte {
 	}
 	if o.UserTimeout != 0 {
 		b = append(append(b, ",uto "...), o.UserTimeout.Duration().String()...)
+	}
+	if f := &o.FastOpen; f.Present {
+		b = hex.AppendEncode(append(b, ",fastopen "...), f.Cookie())
 	}
 	for i, s := range o.SACK[:min(o.SACKCount, MaxSACKBlocks)] {
 		if i == 0 {
