@@ -35,6 +35,7 @@ const (
 	offersSACK
 	offersTimestamps
 	offersECN
+	offersFastOpen
 )
 
 // owed is what a HalfOpen has to send.
@@ -67,7 +68,7 @@ func Passive(now Time, c *Config, syn *tcpseg.Segment, iss tcpseg.Seq, tsOffset 
 		sent bool
 		bit  offers
 	}{{syn.Options.HasScale, offersScale}, {syn.Options.SACKPermitted, offersSACK}, {syn.Options.HasTimestamps, offersTimestamps},
-		{syn.Flags&ecnAsk == ecnAsk, offersECN}} {
+		{syn.Flags&ecnAsk == ecnAsk, offersECN}, {syn.Options.FastOpen.Present, offersFastOpen}} {
 		if o.sent {
 			h.offers |= o.bit
 		}
@@ -81,6 +82,10 @@ func (h *HalfOpen) rcvNxt() tcpseg.Seq { return h.irs.Add(1) }
 
 // window is what our SYN,ACK advertises.
 func (h *HalfOpen) window() int { return synWindow(&h.c.Options) }
+
+// WantsCookie reports whether the peer's SYN had a Fast Open option: without a good cookie, or room for another such
+// connection, the SYN,ACK may bring one (RFC 7413 §4.2).
+func (h *HalfOpen) WantsCookie() bool { return h.has(offersFastOpen) }
 
 func (h *HalfOpen) ecn() bool { return h.has(offersECN) && h.c.ECN }
 

@@ -48,7 +48,7 @@ func (t *TCB) inputSynSent(now Time, seg *tcpseg.Segment) Drop {
 	}
 	if !hasACK { // simultaneous open
 		t.state = SynReceived
-		t.runs.markAll() // our SYN goes again, as SYN,ACK
+		t.markSYN() // it goes again, as SYN,ACK
 		return DropNone
 	}
 	t.takeSynAck(now, seg)
@@ -70,12 +70,17 @@ func (t *TCB) takeSYN(now Time, seg *tcpseg.Segment) {
 func (t *TCB) takeSynAck(now Time, seg *tcpseg.Segment) {
 	var d delivery
 	t.runs.ack(seg.Ack, &d)
-	t.snd.una = seg.Ack
+	t.advanceUna(now, seg.Ack)
+	if !t.early && t.runs.n > 0 { // the data on our SYN was not taken (RFC 7413 §4.2.2): it goes again at once
+		t.runs.markAll()
+		t.rec.cause = CauseData
+	}
 	if sample := t.measure(now, &d, seg); sample != 0 {
 		t.sample(now, sample, 1)
 	}
 	t.timers[rexmit] = 0
 	t.establish(now)
+	t.tellWriter(seg.Ack.Sub(t.snd.iss.Add(1)))
 	t.ackNow(CauseACK)
 }
 
@@ -116,7 +121,7 @@ func (t *TCB) inputCrossedSYN(now Time, seg *tcpseg.Segment) Drop {
 		return DropResetOutside
 	}
 	if !seg.Flags.Has(tcpseg.ACK) {
-		t.runs.markAll()
+		t.markSYN()
 		return DropDuplicate
 	}
 	if !t.snd.una.Less(seg.Ack) || t.snd.nxt.Less(seg.Ack) {
@@ -221,6 +226,9 @@ func (t *TCB) inputReset(now Time, seg *tcpseg.Segment) Drop {
 	switch t.state {
 	case SynReceived:
 		t.die(endRefused)
+		if t.early {
+			t.ending = endReset // somebody has it already
+		}
 	case Closing, LastAck:
 		t.die(endOrderly)
 	default:

@@ -55,7 +55,7 @@ func (t *TCB) Output(now Time, o *Out) bool {
 	case Closed:
 		return false
 	case SynSent, SynReceived:
-		if t.outputSYN(now, o) {
+		if t.outputSYN(now, o) || t.outputEarly(now, o) {
 			return true
 		}
 		o.Held = HeldHandshake
@@ -74,11 +74,8 @@ func (t *TCB) Output(now Time, o *Out) bool {
 
 // outputSYN sends our SYN or, in a simultaneous open, SYN,ACK; again after a time-out.
 func (t *TCB) outputSYN(now Time, o *Out) bool {
-	if t.runs.n == 0 {
-		t.runs.push(t.snd.iss, t.snd.nxt, now, 0)
-	} else if i := t.runs.firstLost(); i != none {
-		t.runs.resend(i, 1, now, 0)
-	} else {
+	i := t.runs.firstLost()
+	if t.runs.n > 0 && (i == none || t.runs.slab[i].start != t.snd.iss) {
 		return false
 	}
 	opt := synOptions(&t.cfg.Options, int(t.rcv.mss), t.rcv.scale)
@@ -90,9 +87,22 @@ func (t *TCB) outputSYN(now Time, o *Out) bool {
 	if t.state == SynReceived {
 		flags |= tcpseg.ACK
 		o.Ack = t.rcv.nxt
+		if t.ecn&ecnOn != 0 {
+			flags |= tcpseg.ECE
+		}
 		answerOptions(&opt, t.sackOK, t.stamped, t.scaled, t.ts.recent)
+		t.acked()
 	}
 	opt.TSVal = t.tsval(now)
+	if opt.FastOpen = t.fastOpenOption(); opt.FastOpen.Len > 8 {
+		opt.UserTimeout = 0 // there is no room for both
+	}
+	if t.runs.n == 0 {
+		t.snd.nxt = t.snd.iss.Add(1 + t.synText(o, &opt))
+		t.runs.push(t.snd.iss, t.snd.nxt, now, 0)
+	} else {
+		t.runs.resend(i, 1, now, 0) // without the data, if there was any
+	}
 	o.Seq, o.Flags, o.Window, o.Urgent = t.snd.iss, flags, uint16(t.synWindow()), 0
 	o.Options, o.Cause = opt, CauseSYN
 	t.stats.segsOut++
@@ -216,7 +226,7 @@ func (t *TCB) unsent() int {
 // outputNew sends new data, and the FIN behind the last of it.
 func (t *TCB) outputNew(now Time, o *Out) bool {
 	unsent := t.unsent()
-	finDue := t.snd.closing && !t.snd.fin
+	finDue := t.snd.closing && !t.snd.fin && t.synchronized()
 	if unsent == 0 && !finDue {
 		return false
 	}

@@ -71,9 +71,9 @@ func narrowed(t *testing.T) *script {
 // A probe carries data, and more follows it. Lost alone, it is no sign of congestion, and its data goes again in pieces.
 // req: PMTU-12
 func TestLostProbe(t *testing.T) {
-	s := narrowed(t).write(4399).expect(". 1:1401(1400) ack 1", ". 1401:2801(1400) ack 1", ". 2801:4201(1400) ack 1", "P. 4201:4400(199) ack 1")
 	// Too little to follow a probe: what is too large still, the network will say.
-	s = narrowed(t).write(4400).expect(". 1:1401(1400) ack 1", ". 1401:2401(1000) ack 1", ". 2401:3401(1000) ack 1", "P. 3401:4401(1000) ack 1")
+	narrowed(t).write(4399).expect(". 1:1401(1400) ack 1", ". 1401:2801(1400) ack 1", ". 2801:4201(1400) ack 1", "P. 4201:4400(199) ack 1")
+	s := narrowed(t).write(4400).expect(". 1:1401(1400) ack 1", ". 1401:2401(1000) ack 1", ". 2401:3401(1000) ack 1", "P. 3401:4401(1000) ack 1")
 	cwnd := s.tcb.cc.Window()
 	s.at(601_020).recv(". 1:1(0) ack 1 sack 1401:4401")
 	s.expect(". 1:1001(1000) ack 1", ". 1001:1401(400) ack 1")

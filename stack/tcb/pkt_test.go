@@ -62,7 +62,7 @@ func parseScripts(file, text string) ([]pktScript, error) {
 }
 
 // pktSetups are the words of lines without a time.
-var pktSetups = map[string]bool{"options": true, "established": true, "closed": true, "limit": true, "only": true}
+var pktSetups = map[string]bool{"options": true, "established": true, "closed": true, "limit": true, "only": true, "fastopen": true}
 
 func parsePktLine(number int, text string) (pktLine, error) {
 	l := pktLine{number: number, text: text, args: pktFields(text)}

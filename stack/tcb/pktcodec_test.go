@@ -1,6 +1,7 @@
 package tcb
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -71,6 +72,9 @@ func formatOptions(o *tcpseg.Options, anyVal bool) string {
 	if o.UserTimeout != 0 {
 		words = append(words, fmt.Sprintf("uto %d", o.UserTimeout))
 	}
+	if o.FastOpen.Present {
+		words = append(words, strings.TrimSpace(fmt.Sprintf("fastopen %x", o.FastOpen.Cookie())))
+	}
 	return "<" + strings.Join(words, ",") + ">"
 }
 
@@ -111,6 +115,14 @@ func (v pktVariant) parseWords(words []string) (seg tcpseg.Segment, err error) {
 			o.HasScale, o.Scale = true, uint8(num())
 		case "uto":
 			o.UserTimeout = tcpseg.UserTimeout(num())
+		case "fastopen":
+			var cookie []byte
+			if i+1 < len(words) {
+				if b, e := hex.DecodeString(words[i+1]); e == nil {
+					i, cookie = i+1, b
+				}
+			}
+			o.FastOpen = tcpseg.NewFastOpen(cookie)
 		case "sackOK":
 			o.SACKPermitted = true
 		case "TS":

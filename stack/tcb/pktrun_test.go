@@ -2,6 +2,7 @@ package tcb
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +21,8 @@ type pktRun struct {
 	cfg    Config
 	tcb    *TCB
 	half   *HalfOpen
-	closed bool // nobody listens either
+	closed bool   // nobody listens either
+	cookie []byte // of Fast Open
 	now    Time
 	out    Out
 	sent   []pktSent // not yet expected
@@ -157,7 +159,11 @@ func (r *pktRun) record() {
 	for _, p := range r.out.Payload {
 		text = append(text, p...)
 	}
-	if !bytes.Equal(text, pattern(r.out.Seq.Sub(r.v.iss), len(text))) {
+	from := r.out.Seq.Sub(r.v.iss)
+	if r.out.Flags.Has(tcpseg.SYN) {
+		from++
+	}
+	if !bytes.Equal(text, pattern(from, len(text))) {
 		r.err = errors.New("wrong octets are sent")
 	}
 	r.sent = append(r.sent, s)
@@ -235,6 +241,8 @@ func (r *pktRun) setup(l *pktLine) (err error) {
 		r.out.Limit, err = strconv.Atoi(l.args[0])
 	case "closed":
 		r.closed = true
+	case "fastopen":
+		r.cookie, err = hex.DecodeString(l.args[0])
 	case "established":
 		h := Handshake{ISS: r.v.iss, IRS: r.v.irs, PeerWindow: 65535, RTT: 10 * ms}
 		seg, err := r.v.parseWords(l.args)
@@ -277,10 +285,43 @@ func (r *pktRun) input(args []string) error {
 		}
 		return nil
 	default:
-		h := Passive(r.now, &r.cfg, &seg, r.v.iss, 0)
-		r.half = &h
+		r.listen(&seg)
 	}
 	r.flush()
+	return nil
+}
+
+// listen takes a SYN.
+func (r *pktRun) listen(syn *tcpseg.Segment) {
+	half := Passive(r.now, &r.cfg, syn, r.v.iss, 0)
+	if f := syn.Options.FastOpen; r.cookie == nil || !f.Present || !bytes.Equal(f.Cookie(), r.cookie) {
+		r.half = &half
+		return
+	}
+	h := half.Handshake()
+	r.tcb = new(TCB)
+	r.ev |= r.tcb.AcceptFast(r.now, &r.cfg, nil, &h, syn)
+}
+
+// connect opens actively. Args may be fastopen, with a cookie or without, and how much is written before the SYN goes.
+func (r *pktRun) connect(args []string) error {
+	d := DialInfo{ISS: r.v.iss}
+	if len(args) > 0 && args[0] == "fastopen" {
+		var cookie []byte
+		if len(args) > 1 {
+			cookie, _ = hex.DecodeString(args[1])
+		}
+		d.FastOpen, d.PeerMSS = tcpseg.NewFastOpen(cookie), 1000
+	}
+	r.tcb = Dial(r.now, &r.cfg, nil, &d)
+	defer r.flush()
+	if len(args) > 2 {
+		n, err := strconv.Atoi(args[2])
+		if err != nil {
+			return err
+		}
+		r.tcb.Write(r.now, pattern(1, n))
+	}
 	return nil
 }
 
@@ -307,9 +348,7 @@ func (r *pktRun) act(l *pktLine) error {
 		r.sent = nil
 		return nil
 	case "connect":
-		r.tcb = Dial(r.now, &r.cfg, nil, &DialInfo{ISS: r.v.iss})
-		r.flush()
-		return nil
+		return r.connect(l.args)
 	case "drop":
 		return same(l.args[0], r.drop.String())
 	case "state":

@@ -31,6 +31,7 @@ type TCB struct {
 	scaled         bool // both ends scale their windows
 	appClosed      bool // Close was called: nobody will read
 	untold         bool // the peer has not been told the user timeout
+	early          bool // AcceptFast made it
 	persistBackoff uint8
 	ecn            uint8 // ecnOn …
 	synTimeouts    int32
@@ -71,6 +72,8 @@ type seldom struct {
 	duplicate    tcpseg.SACKBlock   // what the peer sent in vain; empty: nothing
 	urgent       urgent
 	search       mtuSearch
+	fastOpen     tcpseg.FastOpen // of our SYN or SYN,ACK
+	fastMSS      int32           // with a cookie in it: what the peer is known to take
 }
 
 // needSeldom returns t.seldom, making it if there is none.
@@ -194,6 +197,10 @@ func Dial(now Time, c *Config, mem Blocks, d *DialInfo) *TCB {
 func (t *TCB) Dial(now Time, c *Config, mem Blocks, d *DialInfo) {
 	t.begin(now, c, mem, d.ISS, d.TSOffset)
 	t.state = SynSent
+	if d.FastOpen.Present {
+		s := t.needSeldom()
+		s.fastOpen, s.fastMSS = d.FastOpen, int32(orDefault(d.PeerMSS, c.DefaultMSS))
+	}
 	t.setController(int(t.snd.mss), t.initialWindow())
 }
 

@@ -89,6 +89,10 @@ func (t *TCB) expireRexmit(now Time) {
 		t.onRTO(now)
 		t.suspectBlackHole(now)
 	} else {
+		if t.early && t.synTimeouts >= maxSynAcks {
+			t.die(endTimeout)
+			return
+		}
 		t.runs.markAll()
 		t.synTimeouts++
 	}

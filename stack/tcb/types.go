@@ -96,6 +96,10 @@ type Config struct {
 type DialInfo struct {
 	ISS      tcpseg.Seq
 	TSOffset uint32 // added to the timestamp clock (RFC 7323 §5.4)
+	// FastOpen goes with the SYN (RFC 7413). If it holds a cookie, so does what is written before the first Output, as
+	// far as a segment holds it that carries PeerMSS octets [Config.DefaultMSS].
+	FastOpen tcpseg.FastOpen
+	PeerMSS  int
 }
 
 // Handshake is all that a SYN and its answer settled: Accept makes a connection of it.
@@ -105,9 +109,10 @@ type Handshake struct {
 	PeerWindow uint16         // of the peer's SYN, unscaled
 	TSOffset   uint32
 	TSRecent   uint32
-	RTT        Time // SYN,ACK to its ACK; 0: not known (retransmitted, or a cookie)
-	Resent     int  // how often the SYN,ACK was retransmitted
-	ECN        bool // both ends agreed on ECN (RFC 3168)
+	RTT        Time            // SYN,ACK to its ACK; 0: not known (retransmitted, or a cookie)
+	Resent     int             // how often the SYN,ACK was retransmitted
+	ECN        bool            // both ends agreed on ECN (RFC 3168)
+	FastOpen   tcpseg.FastOpen // of the SYN,ACK that AcceptFast sends: a new cookie
 }
 
 // Out is one segment to send. The caller sets Limit and owns it; a call of Output fills in the rest.

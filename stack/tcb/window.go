@@ -119,7 +119,7 @@ func (t *TCB) afterRead(now Time, n int) {
 
 // receiving reports whether the peer may still send data.
 func (t *TCB) receiving() bool {
-	return t.state == Established || t.state == FinWait1 || t.state == FinWait2
+	return t.state == Established || t.state == FinWait1 || t.state == FinWait2 || t.state == SynReceived && t.early
 }
 
 // tune sizes the receive window to twice what the application reads in a round trip (OPT-5).
