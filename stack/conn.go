@@ -83,6 +83,9 @@ func (c *Conn) input(now tcb.Time, seg *tcpseg.Segment) tcb.Result {
 	c.mem.input = false
 	if c.rare != nil && r.Drop == tcb.DropNone {
 		c.rare.soft, c.rare.stalled = nil, false
+		if c.rare.fastDial {
+			c.learnFast(seg)
+		}
 	}
 	return r
 }
@@ -190,6 +193,9 @@ func (c *Conn) respond(sc *scratch) {
 	c.news = 0
 	if news&tcb.EventConnected != 0 {
 		c.opened = true
+		if c.t.State() != tcb.SynReceived {
+			c.proved()
+		}
 		if mtu := c.s.paths.find(c.s.now(), c.key.remote); mtu != 0 {
 			c.limitMSS(mtu)
 		}
@@ -266,6 +272,7 @@ func (c *Conn) settle(sc *scratch) {
 func (c *Conn) leave(tw *tcb.TimeWait) {
 	c.dead = true
 	c.stopDeadlines()
+	c.proved()
 	c.s.mem.conns.Add(-1)
 	c.s.table.retire(c, tw)
 	c.s.timers.drop(c.timer)

@@ -43,6 +43,11 @@ func (d *Dialer) Dial(network, address string) (net.Conn, error) {
 
 // DialContext is Stack.DialContext with the settings of d.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	return d.dialContext(ctx, network, address, nil)
+}
+
+// dialContext is DialData, or with no data DialContext.
+func (d *Dialer) dialContext(ctx context.Context, network, address string, data []byte) (net.Conn, error) {
 	if d.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, d.Timeout)
@@ -51,7 +56,7 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	remote, err := splitAddress(network, address)
 	if err == nil {
 		var c *Conn
-		if c, err = d.dial(ctx, remote); err == nil {
+		if c, err = d.dial(ctx, remote, data); err == nil {
 			return c, nil
 		}
 	}
@@ -62,7 +67,7 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	return nil, op
 }
 
-func (d *Dialer) dial(ctx context.Context, remote netip.AddrPort) (*Conn, error) {
+func (d *Dialer) dial(ctx context.Context, remote netip.AddrPort, data []byte) (*Conn, error) {
 	s := d.Stack
 	if s == nil {
 		return nil, errNoStack
@@ -80,7 +85,10 @@ func (d *Dialer) dial(ctx context.Context, remote netip.AddrPort) (*Conn, error)
 	}
 	q := s.queues[0]
 	cfg := q.config(options, key.remote.Is4())
-	c, err := s.open(q, &key, &cfg)
+	if len(data) > 0 {
+		return d.dialFast(ctx, q, &key, &cfg, data)
+	}
+	c, err := s.open(q, &key, &cfg, &tcb.DialInfo{})
 	if err != nil {
 		return nil, err
 	}
@@ -128,16 +136,17 @@ func localPart(a net.Addr) (netip.Addr, uint16, error) {
 	return ap.Addr().Unmap(), ap.Port(), nil
 }
 
-// open puts a connection in SYN-SENT into the table, choosing a port if key has none.
-func (s *Stack) open(q *queue, key *flowKey, cfg *tcb.Config) (*Conn, error) {
+// open puts a connection in SYN-SENT into the table, choosing a port if key has none. Info has what goes with the SYN; its
+// numbers are chosen here.
+func (s *Stack) open(q *queue, key *flowKey, cfg *tcb.Config, info *tcb.DialInfo) (*Conn, error) {
 	if s.closing.Load() {
 		return nil, net.ErrClosed
 	}
 	if key.lport != 0 {
-		if c := s.tryOpen(q, key, cfg, false); c != nil {
+		if c := s.tryOpen(q, key, cfg, info, false); c != nil {
 			return c, nil
 		}
-		if c := s.tryOpen(q, key, cfg, true); c != nil {
+		if c := s.tryOpen(q, key, cfg, info, true); c != nil {
 			return c, nil
 		}
 		return nil, syscall.EADDRINUSE
@@ -155,7 +164,7 @@ func (s *Stack) open(q *queue, key *flowKey, cfg *tcb.Config) (*Conn, error) {
 			if kind != kindNone && !(reuse && kind == kindTimeWait) || s.listeners.find(key.local, key.lport) != nil {
 				continue // 6056-02
 			}
-			if c := s.tryOpen(q, key, cfg, reuse); c != nil {
+			if c := s.tryOpen(q, key, cfg, info, reuse); c != nil {
 				s.ports.used(&s.secret, key, i+1)
 				return c, nil
 			}
@@ -168,7 +177,7 @@ func (s *Stack) open(q *queue, key *flowKey, cfg *tcb.Config) (*Conn, error) {
 }
 
 // tryOpen returns nil if the flow exists. With reuse one in TIME-WAIT may make room.
-func (s *Stack) tryOpen(q *queue, key *flowKey, cfg *tcb.Config, reuse bool) *Conn {
+func (s *Stack) tryOpen(q *queue, key *flowKey, cfg *tcb.Config, info *tcb.DialInfo, reuse bool) *Conn {
 	c := s.newConn(q, key)
 	now := c.clock()
 	iss, offset := s.secret.isn(key, now)
@@ -182,7 +191,8 @@ func (s *Stack) tryOpen(q *queue, key *flowKey, cfg *tcb.Config, reuse bool) *Co
 		}
 		iss = tcpseg.Max(iss, above)
 	}
-	c.t.Dial(now, cfg, &c.mem, &tcb.DialInfo{ISS: iss, TSOffset: offset})
+	info.ISS, info.TSOffset = iss, offset
+	c.t.Dial(now, cfg, &c.mem, info)
 	c.setIP(&cfg.Options)
 	if !s.table.addConn(c) {
 		c.t.Release()

@@ -205,7 +205,7 @@ func TestPortExhaustionIsFast(t *testing.T) {
 	best := time.Hour
 	for range 100 { // others may have the processor now and then
 		start := time.Now()
-		if _, err := w.open(w.queues[0], &key, &cfg); err != syscall.EADDRNOTAVAIL {
+		if _, err := w.open(w.queues[0], &key, &cfg, &tcb.DialInfo{}); err != syscall.EADDRNOTAVAIL {
 			t.Fatal(err)
 		}
 		key.lport = 0

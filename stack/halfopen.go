@@ -30,6 +30,9 @@ func (q *queue) passive(sh *shard, hash uint32, key *flowKey, now tcb.Time, seg 
 		q.drop(countBacklog)
 		return true
 	}
+	if before == nil && q.openFast(sh, hash, key, now, seg, l) {
+		return true
+	}
 	iss, offset := q.s.secret.isn(key, now)
 	if before != nil && iss.Less(before.NextISS()) {
 		iss = before.NextISS() // 6191-05
@@ -55,6 +58,9 @@ func (q *queue) passive(sh *shard, hash uint32, key *flowKey, now tcb.Time, seg 
 func (q *queue) answerHalfOpen(r *halfOpen, sc *scratch, now tcb.Time) {
 	sc.out.Limit = 0
 	for r.ho.Output(now, &sc.out) {
+		if r.l.fastOpen > 0 && r.ho.WantsCookie() && sc.out.Flags.Has(tcpseg.SYN) {
+			sc.out.Options.FastOpen = q.s.secret.freshCookie(r.key.remote, now)
+		}
 		q.reply(sc, &r.key, &r.l.options)
 	}
 	q.s.timers.set(r.timer, r.ho.Deadline())

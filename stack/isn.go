@@ -12,20 +12,20 @@ import (
 // secrets are the keys of everything an attacker must not be able to guess. They are drawn once
 // (RFC 6528 §3: a change would break the order of sequence numbers).
 type secrets struct {
-	isnKey, labelKey, portKey, cellKey, cookieKey sipKey
-	seed                                          uint64
+	isnKey, labelKey, portKey, cellKey, cookieKey, fastKey sipKey
+	seed                                                   uint64
 }
 
 func (k *secrets) init(r io.Reader) error {
-	var b [88]byte
+	var b [104]byte
 	if _, err := io.ReadFull(r, b[:]); err != nil {
 		return err
 	}
-	for i, p := range []*sipKey{&k.isnKey, &k.labelKey, &k.portKey, &k.cellKey, &k.cookieKey} {
+	for i, p := range []*sipKey{&k.isnKey, &k.labelKey, &k.portKey, &k.cellKey, &k.cookieKey, &k.fastKey} {
 		p[0] = binary.LittleEndian.Uint64(b[16*i:])
 		p[1] = binary.LittleEndian.Uint64(b[16*i+8:])
 	}
-	k.seed = binary.LittleEndian.Uint64(b[80:])
+	k.seed = binary.LittleEndian.Uint64(b[96:])
 	return nil
 }
 

@@ -13,6 +13,8 @@ type rare struct {
 	urgent               chan struct{} // see UrgentNotify; nil: nobody asked
 	stalled              bool          // R1 was reached, and the peer not heard since
 	softNews             chan struct{} // see SoftErrorNotify; nil: nobody asked
+	fastOf               *Listener     // which counts the connection as not proved (RFC 7413); nil: none
+	fastDial             bool          // our SYN had the Fast Open option, and is not answered yet
 	soft                 error         // the last ICMP error, until the peer is heard again
 }
 

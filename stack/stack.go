@@ -75,6 +75,7 @@ type Stack struct {
 	limits    icmpLimits
 	fragments fragments
 	paths     paths
+	fast      fastServers
 
 	listeners listeners
 	orphans   atomic.Int64 // closed by their user, not yet by the peer

@@ -43,6 +43,9 @@ const (
 	countCookiesOut
 	countCookiesIn
 	countCookiesBad
+	countFastOpen
+	countFastOpenBad
+	countFastOpenFull
 	countMemory
 	countUDPNoPort
 	countEcho
@@ -91,6 +94,9 @@ var counterNames = [numCounters]string{
 	countCookiesOut:        "syn-cookies-sent",
 	countCookiesIn:         "syn-cookies-accepted",
 	countCookiesBad:        "syn-cookie-bad",
+	countFastOpen:          "fast-open-accepted",
+	countFastOpenBad:       "fast-open-cookie-bad",
+	countFastOpenFull:      "fast-open-too-many",
 	countMemory:            "listen-memory-spent",
 	countUDPNoPort:         "udp-no-port",
 	countEcho:              "icmp-echo-replies",
@@ -110,7 +116,7 @@ func (c counter) isDrop() bool {
 	switch c {
 	case countPacketsIn, countSegsIn, countSegsOut, countRefused, countEcho, countICMPErrors, countICMPForbidden,
 		countICMPLimited, countICMPNotice, countFragments, countFragmentsOut, countReassembled,
-		countCookiesOut, countCookiesIn:
+		countCookiesOut, countCookiesIn, countFastOpen:
 		return false
 	}
 	return true

@@ -14,7 +14,6 @@ import (
 	"ustack/stack"
 	"ustack/stack/link"
 	"ustack/stack/link/tun"
-	"ustack/stack/tcb"
 
 	"github.com/vishvananda/netlink"
 )
@@ -151,15 +150,16 @@ func (n *node) Name() string {
 
 // Listen listens with the switches of the node.
 func (n *node) Listen(network, addr string) (net.Listener, error) {
-	return n.listen(network, addr, nil, stack.SynCookiesAuto)
+	return n.listen(network, addr, &stack.ListenConfig{})
 }
 
-// listen listens with options of its own, which the engines other than ustack do not know.
-func (n *node) listen(network, addr string, o *tcb.Options, cookies stack.SynCookies) (net.Listener, error) {
+// listen listens with settings of its own, which the engines other than ustack do not know.
+func (n *node) listen(network, addr string, lc *stack.ListenConfig) (net.Listener, error) {
 	if n.stack == nil {
 		return n.other.Listen(network, addr)
 	}
-	ln, err := (&stack.ListenConfig{Stack: n.stack, Options: o, SynCookies: cookies}).Listen(context.Background(), network, addr)
+	lc.Stack = n.stack
+	ln, err := lc.Listen(context.Background(), network, addr)
 	if err != nil {
 		return nil, err
 	}

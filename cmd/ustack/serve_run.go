@@ -17,6 +17,7 @@ import (
 	"ustack/cmd/ustack/internal/priv"
 	"ustack/cmd/ustack/internal/site"
 	"ustack/httpserver"
+	"ustack/stack"
 )
 
 // serve does what p says until a signal ends it.
@@ -88,9 +89,16 @@ func prepare(p *plan, c *console, open func(*nodePlan, *console) (*node, error))
 	return s, nil
 }
 
+// fastOpenPending is how many clients may send requests with their SYN before they have proved to be there.
+const fastOpenPending = 256
+
 // listen opens a listener and makes the web server for it.
 func (s *server) listen(l *listener, handler http.Handler) error {
-	ln, err := s.node.listen("tcp", l.address, &l.tcp, l.synCookies)
+	lc := stack.ListenConfig{Options: &l.tcp, SynCookies: l.synCookies}
+	if l.fastOpen {
+		lc.FastOpen = fastOpenPending
+	}
+	ln, err := s.node.listen("tcp", l.address, &lc)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return &hintError{err, fmt.Sprintf("port %d is in use already: choose another with --listen :PORT", l.port)}
 	}

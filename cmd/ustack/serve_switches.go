@@ -25,6 +25,7 @@ type switches struct {
 	tcp         tcb.Options
 	idleTimeout time.Duration // of an HTTP connection between requests
 	synCookies  stack.SynCookies
+	fastOpen    bool
 	maxRequests int // of an HTTP connection; 0: no limit
 	closeMode   httpserver.CloseMode
 }
@@ -80,6 +81,7 @@ var tcpSwitches = []switchDef{
 
 var switchDefs = slices.Concat(tcpSwitches, []switchDef{
 	{"syn-cookies", "auto|always|off", "auto", "answer SYNs without a record: when the backlog is full, every time, never", setSynCookies},
+	{"fast-open", "on|off", "off", "clients that were here before may send their request with the SYN", onSwitch(func(s *switches) *bool { return &s.fastOpen })},
 	{"close", "half|full|abort", "half", "how an HTTP connection is ended: half waits for the client's FIN", setClose},
 	{"idle-timeout", "DUR", "1m0s", "how long a persistent HTTP connection may be silent", durSwitch(time.Millisecond, 24*time.Hour, func(s *switches) *time.Duration { return &s.idleTimeout })},
 	{"max-requests", "N", "0", "requests on one HTTP connection; 0: any number", intSwitch(0, math.MaxInt32, func(s *switches) *int { return &s.maxRequests })},
