@@ -4,6 +4,7 @@ import (
 	"net"
 	"time"
 
+	"ustack/stack/cc"
 	"ustack/stack/tcb"
 )
 
@@ -29,6 +30,19 @@ func (c *Conn) change(f func(*tcb.Options)) error {
 	f(&o)
 	c.t.Set(c.clock(), &o)
 	c.setIP(&o)
+	c.flushSelf()
+	return nil
+}
+
+// SetController puts the connection under another congestion controller, nil for CUBIC; it goes on from the window that
+// the one before had.
+func (c *Conn) SetController(make cc.New) error {
+	c.lock()
+	defer c.unlock()
+	if c.closed {
+		return c.opError("set", net.ErrClosed)
+	}
+	c.t.SetController(make)
 	c.flushSelf()
 	return nil
 }

@@ -7,6 +7,9 @@ package cc
 // goes back; 0 is "never" where a deadline is meant.
 type Time int64
 
+// Seconds returns t in seconds.
+func (t Time) Seconds() float64 { return float64(t) / 1e9 }
+
 // Ack tells of an ACK that moved SND.UNA outside fast recovery.
 type Ack struct {
 	Now        Time
@@ -34,6 +37,10 @@ type Params struct {
 	MSS           int  // octets of a full-sized segment's payload, at least 1
 	InitialWindow int  // in segments; 10 by default (RFC 6928)
 	NoHyStart     bool // slow start ends by a loss only
+
+	// Window and SSThresh, in octets, are what a controller goes on from that takes a connection over; Window 0: it is a
+	// new one, and begins with InitialWindow.
+	Window, SSThresh int
 }
 
 // InitialWindowBytes is min(n·MSS, max(2·MSS, n·1460)), the rule of RFC 6928 §2 with n

@@ -50,7 +50,11 @@ func newWindow(p Params) window {
 	if p.InitialWindow < 1 {
 		p.InitialWindow = DefaultInitialWindow
 	}
-	return window{mss: p.MSS, segments: p.InitialWindow, cwnd: p.InitialWindowBytes(), ssthresh: infinite}
+	w := window{mss: p.MSS, segments: p.InitialWindow, cwnd: p.InitialWindowBytes(), ssthresh: infinite}
+	if p.Window > 0 {
+		w.cwnd, w.ssthresh = min(max(p.Window, p.MSS), MaxWindow), max(p.SSThresh, 2*p.MSS)
+	}
+	return w
 }
 
 // Window returns cwnd.

@@ -162,6 +162,8 @@ func (s *Sim) randomOptions() tcb.Options {
 		NoRACK:        s.chance(0.15),
 		NoTLP:         s.chance(0.15),
 		NoPRR:         s.chance(0.15),
+		NoQuickACK:    s.chance(0.3),
+		Pacing:        s.chance(0.15),
 		NoHyStart:     s.chance(0.2),
 		ECN:           s.chance(0.4),
 		NoWindowScale: s.chance(0.25),

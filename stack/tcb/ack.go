@@ -11,6 +11,7 @@ type ackState struct {
 	now       bool // an ACK must go with the next flush, with data or without
 	keepAlive bool // a keep-alive probe is due
 	cause     Cause
+	quick     uint8 // full-sized segments that have been acknowledged at once since the start, or the last loss
 	octets    int32 // accepted since the last ACK went out
 	dups      int32 // without SACK the peer counts duplicate ACKs: one is owed for each
 }
@@ -25,20 +26,34 @@ func (t *TCB) ackNow(cause Cause) {
 // ackData counts n octets accepted in order towards the next ACK: at the latest after the delay or when more than one
 // full-sized segment has come (RFC 9293 §3.8.6.3), sooner when data can carry it. It does not wait until the second is
 // full: a sender expects the ACK of a lone segment alone to be late, and probes soon for any other (RFC 8985 §7.2).
-func (t *TCB) ackData(now Time, n int) {
+func (t *TCB) ackData(now Time, n int, push bool) {
 	t.ack.octets += int32(n)
 	delay := t.delayedACK()
-	if delay < 0 || int(t.ack.octets) > (orDefault(t.cfg.ACKEvery, 2)-1)*int(t.rcv.segSize) {
+	if delay < 0 || t.quick(n, push) || int(t.ack.octets) > (orDefault(t.cfg.ACKEvery, 2)-1)*int(t.rcv.segSize) {
 		t.ackNow(CauseACK)
 	} else if t.timers[delack] == 0 {
 		t.timers[delack] = now + delay
 	}
 }
 
+// quickACKs is how many full-sized segments are acknowledged one by one while the peer's window is most likely small: at
+// the start, and after a loss. It grows with every ACK.
+const quickACKs = 16
+
+// quick reports whether n octets are such a segment. One with PSH is not: the peer has no more to send for now, but may
+// expect an answer that the ACK can ride on.
+func (t *TCB) quick(n int, push bool) bool {
+	if push || t.ack.quick >= quickACKs || n < int(t.rcv.segSize) || n <= minSegSize || t.cfg.NoQuickACK {
+		return false
+	}
+	t.ack.quick++
+	return true
+}
+
 // acked follows a segment that carried an ACK: nothing is owed any more.
 func (t *TCB) acked() {
 	dups := max(t.ack.dups-1, 0)
-	t.ack = ackState{keepAlive: t.ack.keepAlive, dups: dups, now: dups > 0, cause: CauseDupACK}
+	t.ack = ackState{keepAlive: t.ack.keepAlive, quick: t.ack.quick, dups: dups, now: dups > 0, cause: CauseDupACK}
 	t.timers[delack] = 0
 	t.rcv.lastAck = t.rcv.nxt
 }

@@ -394,7 +394,7 @@ func (t *TCB) finAcked() bool { return t.snd.fin && t.snd.una == t.snd.nxt }
 
 func (t *TCB) enterTimeWait(now Time) {
 	t.state = TimeWaiting
-	t.timers = [numTimers]Time{}
+	t.stopTimers()
 	w := &t.needSeldom().timeWait
 	*w = newTimeWait(now, t)
 	t.timers[linger] = w.Deadline()

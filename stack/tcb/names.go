@@ -71,9 +71,10 @@ const (
 	HeldNagle                  // a small segment waits for an ACK
 	HeldSWS                    // the peer's window is too small to be worth a segment (RFC 9293 §3.8.6.2.1)
 	HeldHandshake              // not synchronized yet
+	HeldPacing                 // its time has not come
 )
 
-var heldNames = [...]string{"idle", "cwnd", "peer-window", "nagle", "sws", "handshake"}
+var heldNames = [...]string{"idle", "cwnd", "peer-window", "nagle", "sws", "handshake", "pacing"}
 
 func (h Held) String() string { return name(heldNames[:], int(h)) }
 

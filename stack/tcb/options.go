@@ -23,6 +23,11 @@ type Options struct {
 	DelayedACK time.Duration
 	// ACKEvery is after how many full-sized segments an ACK is due at the latest [2].
 	ACKEvery int
+	// NoQuickACK delays ACKs from the first segment on, and after losses; else the first 16 full-sized segments are
+	// acknowledged one by one, so that the peer's window opens sooner.
+	NoQuickACK bool
+	// Pacing spreads what cwnd lets out over the round trip, instead of sending it as fast as the link takes it.
+	Pacing bool
 	// InitialWindow in segments [10] (RFC 6928).
 	InitialWindow int
 	// NoIdleRestart keeps cwnd after a silence longer than one RTO (RFC 5681 §4.1).

@@ -143,12 +143,12 @@ func tsClock(now Time) uint32 { return uint32(now / granularity) }
 // and then no new data may overtake it.
 func (t *TCB) outputLost(now Time, o *Out) bool {
 	i := t.runs.firstLost()
-	if i == none || t.rec.frto == frtoNext {
+	if i == none || t.rec.frto == frtoNext || t.mustPace(now, o) {
 		return false
 	}
 	r := &t.runs.slab[i]
 	size := t.segmentSize()
-	n := min(r.len(), max(t.superLimit(o.Limit), size))
+	n := min(r.len(), max(t.paceLimit(t.superLimit(o.Limit)), size))
 	if edge := t.peerEdge(); edge.Less(r.start.Add(n)) {
 		n = edge.Sub(r.start)
 	}
@@ -234,11 +234,14 @@ func (t *TCB) outputNew(now Time, o *Out) bool {
 		_, o.Held = t.heldCwnd()
 		return false
 	}
+	if t.mustPace(now, o) {
+		return false
+	}
 	t.restartIdle(now)
 	if t.widen(now, o) {
 		return o.Held == HeldIdle
 	}
-	n, held := t.fit(t.superLimit(o.Limit), unsent, finDue)
+	n, held := t.fit(t.paceLimit(t.superLimit(o.Limit)), unsent, finDue)
 	if held != HeldIdle {
 		o.Held = held
 		return false
@@ -426,6 +429,7 @@ func (t *TCB) emit(now Time, o *Out, seq tcpseg.Seq, n int, flags tcpseg.Flags, 
 	t.stats.bytesOut += uint64(n)
 	if n > 0 || flags.Has(tcpseg.FIN) {
 		t.spend(n)
+		t.paced(now, n)
 		t.snd.lastSent = now
 		if t.timers[rexmit] == 0 {
 			t.armRexmit(now)
@@ -470,4 +474,5 @@ func (t *TCB) settle(now Time, held Held) {
 		}
 	}
 	t.armProbe(now)
+	t.armPace(held)
 }

@@ -190,6 +190,7 @@ func (r *pktRun) expect(l *pktLine, at Time) error {
 var pktOptions = map[string]func(*Options){
 	"nosack": func(o *Options) { o.NoSACK = true }, "nots": func(o *Options) { o.NoTimestamps = true },
 	"nowscale": func(o *Options) { o.NoWindowScale = true }, "notlp": func(o *Options) { o.NoTLP = true },
+	"noquick": func(o *Options) { o.NoQuickACK = true }, "pacing": func(o *Options) { o.Pacing = true },
 	"norack": func(o *Options) { o.NoRACK = true }, "noprr": func(o *Options) { o.NoPRR = true },
 	"ecn": func(o *Options) { o.ECN = true }, "uto": func(o *Options) { o.UserTimeoutOption = true }, "keepalive": func(o *Options) { o.KeepAlive = true },
 	"nagle": func(o *Options) { o.Nagle = NagleClassic }, "minshall": func(o *Options) { o.Nagle = NagleMinshall },

@@ -7,7 +7,7 @@ import (
 
 const pktSample = `== sample
 established mss 1000 sackOK
-0      < . 1:1001(1000) ack 1
+0      < P. 1:1001(1000) ack 1
 +0.04  > . 1:1(0) ack 1001
 +0     write 1500
 +0     > . 1:1001(1000) ack 1001

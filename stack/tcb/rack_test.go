@@ -347,7 +347,7 @@ func TestDuplicateBeyondAHole(t *testing.T) {
 // A D-SACK goes once: never with a super-segment, which repeats its options.
 // req: 2883-01 TSO-06
 func TestDuplicateIsToldOnce(t *testing.T) {
-	s := established(t, Options{}, sackPeer)
+	s := established(t, Options{NoQuickACK: true}, sackPeer)
 	s.out.Limit = 60000
 	s.recv(". 1:1001(1000) ack 1").in(". 1:1001(1000) ack 1")
 	s.write(5000).expect(". 1:989(988) ack 1001 sack 1:1001", "P. 989:5001(4012) ack 1001 gso 1000")

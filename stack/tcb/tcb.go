@@ -74,6 +74,7 @@ type seldom struct {
 	search       mtuSearch
 	fastOpen     tcpseg.FastOpen // of our SYN or SYN,ACK
 	fastMSS      int32           // with a cookie in it: what the peer is known to take
+	pace         pace
 }
 
 // needSeldom returns t.seldom, making it if there is none.
@@ -274,13 +275,26 @@ func (t *TCB) initialWindow() int {
 }
 
 func (t *TCB) setController(mss, segments int) {
-	p := cc.Params{MSS: mss, InitialWindow: segments, NoHyStart: t.cfg.NoHyStart}
+	t.makeController(cc.Params{MSS: mss, InitialWindow: segments, NoHyStart: t.cfg.NoHyStart})
+}
+
+func (t *TCB) makeController(p cc.Params) {
 	if t.cfg.CC != nil {
 		t.cc = t.cfg.CC(p)
 		return
 	}
 	t.cubic.Init(p)
 	t.cc = &t.cubic
+}
+
+// SetController puts the connection under another congestion controller, nil for CUBIC, which goes on from the window and
+// the threshold of the one before.
+func (t *TCB) SetController(make cc.New) {
+	c := *t.cfg // shared until now
+	c.CC = make
+	t.cfg = &c
+	t.makeController(cc.Params{MSS: t.mss(), InitialWindow: t.initialWindow(), NoHyStart: c.NoHyStart,
+		Window: t.cc.Window(), SSThresh: t.cc.SSThresh()})
 }
 
 func (t *TCB) takeEvents() Events {
@@ -296,7 +310,7 @@ func (t *TCB) synchronized() bool { return t.state >= Established }
 func (t *TCB) die(why ending) {
 	t.ending = why
 	t.state = Closed
-	t.timers = [numTimers]Time{}
+	t.stopTimers()
 	t.ack = ackState{}
 	t.runs.init()
 	t.snd.queue.drop()

@@ -6,6 +6,7 @@ import (
 	"time"
 	"unsafe"
 
+	"ustack/stack/cc"
 	"ustack/tcpseg"
 )
 
@@ -74,7 +75,7 @@ func TestSimultaneousOpen(t *testing.T) {
 
 // req: SHLD-18 SHLD-19 MUST-40 MUST-58 MUST-59 5681-15 1122-03 ST-ES10
 func TestDelayedAck(t *testing.T) {
-	s := established(t, Options{}, sackPeer)
+	s := established(t, Options{NoQuickACK: true}, sackPeer)
 	s.recv(". 1:1001(1000) ack 1").expect()
 	s.at(1039).expect().at(1040).expect(". 1:1(0) ack 1001")
 	s.recv(". 1001:2001(1000) ack 1").expect().recv(". 2001:3001(1000) ack 1").expect(". 1:1(0) ack 3001")
@@ -531,5 +532,28 @@ func TestTimestampsTellCopiesApart(t *testing.T) {
 	s.recv(fmt.Sprintf(". 1:1(0) ack 1801 TS val 3 ecr %d", echo))
 	if s.tcb.rtt.backoff != 0 {
 		t.Error("the echo of the last copy gave no sample")
+	}
+}
+
+// Another controller goes on from the window of the one before, in the midst of a recovery as well.
+// req: MAY-18
+func TestSetController(t *testing.T) {
+	s := established(t, Options{}, sackPeer)
+	s.write(30_000).quiet().at(1010).recv(". 1:1(0) ack 10001").quiet()
+	s.at(1020).recv(". 1:1(0) ack 10001 sack 11001:20001").quiet()
+	cwnd, ssthresh := s.tcb.cc.Window(), s.tcb.cc.SSThresh()
+	s.tcb.SetController(cc.NewReno)
+	var snap Snapshot
+	s.tcb.Snapshot(&snap)
+	if snap.CC != "reno" || snap.Phase != FastRecovery || s.tcb.cc.Window() != cwnd || snap.SSThresh != ssthresh {
+		t.Errorf("%s with a window of %d and threshold %d, after %d and %d", snap.CC, s.tcb.cc.Window(), snap.SSThresh, cwnd, ssthresh)
+	}
+	s.at(1030).recv(". 1:1(0) ack 30001").quiet()
+	s.tcb.SetController(nil)
+	if s.tcb.Snapshot(&snap); snap.CC != "cubic" || snap.Phase != CongestionAvoidance || s.tcb.cc.Window() != cwnd {
+		t.Errorf("%s in %v with a window of %d, after %d", snap.CC, snap.Phase, s.tcb.cc.Window(), cwnd)
+	}
+	if s.write(30_000).quiet(); s.tcb.inFlight() != cwnd/1000*1000 {
+		t.Errorf("%d in flight with a window of %d", s.tcb.inFlight(), cwnd)
 	}
 }

@@ -38,7 +38,7 @@ func (t *TCB) inputText(now Time, seg *tcpseg.Segment) Drop {
 		t.rcv.finSeen, t.rcv.finSeq = true, seq.Add(len(p))
 	}
 	if len(p) > 0 {
-		if d := t.store(now, seq, p, seg.GSOSize); d != DropNone {
+		if d := t.store(now, seq, p, seg); d != DropNone {
 			drop = d
 		}
 	}
@@ -49,8 +49,8 @@ func (t *TCB) inputText(now Time, seg *tcpseg.Segment) Drop {
 }
 
 // store puts text into the receive queue, in order or not.
-func (t *TCB) store(now Time, seq tcpseg.Seq, p []byte, gso int) Drop {
-	t.sizeUp(len(p), gso)
+func (t *TCB) store(now Time, seq tcpseg.Seq, p []byte, seg *tcpseg.Segment) Drop {
+	t.sizeUp(len(p), seg.GSOSize)
 	t.tellDuplicate(t.rcv.outOfOrder.overlap(seq, seq.Add(len(p))))
 	if seq != t.rcv.nxt {
 		return t.storeAhead(seq, p)
@@ -71,7 +71,7 @@ func (t *TCB) store(now Time, seq tcpseg.Seq, p []byte, gso int) Drop {
 	t.rcv.queue.ready += int64(t.rcv.nxt.Sub(seq))
 	t.rcv.adv = tcpseg.Max(t.rcv.adv, t.rcv.nxt)
 	if n > 0 {
-		t.ackData(now, n)
+		t.ackData(now, n, seg.Flags.Has(tcpseg.PSH))
 		t.events |= EventReadable
 	}
 	if n < len(p) {
@@ -84,6 +84,7 @@ func (t *TCB) store(now Time, seq tcpseg.Seq, p []byte, gso int) Drop {
 // storeAhead queues text beyond a hole and owes a duplicate ACK at once (RFC 5681 §4.2).
 func (t *TCB) storeAhead(seq tcpseg.Seq, p []byte) Drop {
 	t.ackNow(CauseDupACK)
+	t.ack.quick = 0
 	if !t.sackOK {
 		t.ack.dups++
 	}

@@ -29,11 +29,17 @@ func (t *TCB) Deadline() Time {
 			d = at
 		}
 	}
+	if s := t.seldom; s != nil && s.pace.timer != 0 && (d == 0 || s.pace.timer < d) {
+		d = s.pace.timer
+	}
 	return d
 }
 
 // Expire runs the timers that are due.
 func (t *TCB) Expire(now Time) Events {
+	if s := t.seldom; s != nil && s.pace.timer <= now {
+		s.pace.timer = 0 // Output goes on
+	}
 	if t.due(delack, now) {
 		t.ack.now, t.ack.cause = true, CauseDelayedACK
 	}
@@ -58,6 +64,12 @@ func (t *TCB) Expire(now Time) Events {
 		t.die(endOrderly)
 	}
 	return t.takeEvents()
+}
+
+// stopTimers follows the end of a connection that sends and receives.
+func (t *TCB) stopTimers() {
+	t.timers = [numTimers]Time{}
+	t.armPace(HeldIdle)
 }
 
 // due reports whether a timer has run out, and stops it.
