@@ -182,7 +182,7 @@ type delivery struct {
 
 	now, minRTT Time
 	echo        uint32 // the time that the ACK echoes, as our clock shows it
-	stamped     bool   // echo is set
+	stamped     bool   // echo is set, and tells of what is being added: a SACK of text out of order echoes older text (RFC 7323 §4.3)
 }
 
 // add includes the n octets of r that end at end.
@@ -260,7 +260,10 @@ func (rs *runs) sack(left, right tcpseg.Seq, d *delivery) {
 			i = rs.slab[i].next
 			r = &rs.slab[i]
 		}
+		stamped := d.stamped
+		d.stamped = false
 		d.add(r, r.len(), r.end)
+		d.stamped = stamped
 		rs.setLost(r, false)
 		rs.setSacked(r, true)
 		if next := r.next; next != none {
