@@ -30,6 +30,9 @@ func (a *agenda) add(at Time, do func()) {
 	}
 }
 
+// due reports whether there is an entry for that time or an earlier one.
+func (a *agenda) due(by Time) bool { return len(a.heap) > 0 && a.heap[0].at <= by }
+
 // next takes the earliest entry; a nil function: there is none.
 func (a *agenda) next() (Time, func()) {
 	if len(a.heap) == 0 {

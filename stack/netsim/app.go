@@ -42,6 +42,7 @@ type Script struct {
 	ReadPause  Time  // longest pause between two reads; 0: none
 	ReadDelay  Time  // nothing is read for so long after the connection was made
 	Method     Method
+	Whole      bool // chance has no part: all writes and reads are chunks, and what can be written at a time is sent at once
 	Peek       bool // read by Peek and Discard, some time later
 	Eager      bool // write before the connection is established
 	End        End
@@ -50,6 +51,11 @@ type Script struct {
 	// from the other, and so on; 0: each writes what it can. Both ends need the same Turn and Write.
 	Turn   int64
 	Fiddle bool // change switches and budgets now and then
+}
+
+// Bulk sends octets as fast as the connection takes them.
+func Bulk(octets int64) Script {
+	return Script{Write: octets, WriteChunk: 256 << 10, ReadChunk: 256 << 10, Method: Shared, Whole: true}
 }
 
 // pauseOften is how often a read or write is followed by a pause, if there are any.
@@ -64,6 +70,7 @@ type app struct {
 	read     int64
 	writeAt  Time // the writer pauses until then
 	readAt   Time
+	buf      []byte // for Read
 	reserved [2][]byte
 	peeked   int // octets that were seen by Peek and not discarded yet
 
@@ -152,7 +159,7 @@ func (a *app) reading() {
 			return
 		}
 		ready := c.tcb.Readable()
-		n := a.take(s.size(a.ReadChunk))
+		n := a.take(a.size(a.ReadChunk))
 		if n == 0 && ready > 0 && a.peeked == 0 {
 			c.fail("Readable tells what Read gives", "%d readable, none read", ready)
 			return
@@ -162,7 +169,7 @@ func (a *app) reading() {
 			return
 		}
 		a.read += int64(n)
-		if s.chance(pauseOften) {
+		if !a.Whole && s.chance(pauseOften) {
 			a.readAt = s.now + s.span(a.ReadPause)
 		}
 	}
@@ -173,9 +180,11 @@ func (a *app) take(n int) int {
 	c := a.c
 	now := c.host.sim.now
 	if !a.Peek {
-		b := make([]byte, n)
-		n = c.tcb.Read(now, b)
-		a.check(b[:n])
+		if len(a.buf) < n {
+			a.buf = make([]byte, n)
+		}
+		n = c.tcb.Read(now, a.buf[:n])
+		a.check(a.buf[:n])
 		return n
 	}
 	one, two := c.tcb.Peek()
@@ -257,6 +266,9 @@ func (a *app) writing() {
 		if !a.put(n) {
 			return
 		}
+		if a.Whole {
+			continue
+		}
 		if s.chance(0.3) {
 			c.flush()
 		}
@@ -271,7 +283,15 @@ func (a *app) piece() int {
 	if a.Turn > 0 && a.Turn <= int64(a.WriteChunk) {
 		return int(a.Turn)
 	}
-	return a.c.host.sim.size(a.WriteChunk)
+	return a.size(a.WriteChunk)
+}
+
+// size returns how much of a chunk to write or read.
+func (a *app) size(chunk int) int {
+	if a.Whole {
+		return chunk
+	}
+	return a.c.host.sim.size(chunk)
 }
 
 // turn returns how many octets may be written before it is the other end's turn.

@@ -78,7 +78,11 @@ func (s *Sim) ConnectOneWay(from, to *Host, w Wire) {
 	if w.MTU == 0 {
 		w.MTU = 1500
 	}
-	from.links[to] = &link{Wire: w, sim: s, from: from, to: to}
+	l := &link{Wire: w, sim: s, from: from, to: to, neck: w.Through}
+	if l.neck == nil && w.Rate > 0 {
+		l.neck = &Bottleneck{Rate: w.Rate, Queue: w.Queue, Mark: w.Mark}
+	}
+	from.links[to] = l
 }
 
 // String returns the host's name.

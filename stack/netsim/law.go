@@ -30,6 +30,8 @@ type watch struct {
 	resent  int        // segments sent again because they were held for lost
 	forced  int        // of those in this flush, how many cwnd had no room for
 
+	tally tally
+
 	// What came in.
 	arrived                tcpseg.Seq // end of the furthest octet
 	peerAck                tcpseg.Seq // latest ACK
@@ -301,6 +303,7 @@ func (w *watch) sentACK(o *tcb.Out, s *tcb.Snapshot) {
 // sentData: what may be sent.
 func (w *watch) sentData(now Time, o *tcb.Out, s *tcb.Snapshot) {
 	n := o.PayloadLen()
+	w.tally.count(o, w.nxt)
 	w.checkMSS(o, n)
 	end := o.Seq.Add(n)
 	if o.Flags.Has(tcpseg.FIN) {

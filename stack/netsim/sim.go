@@ -74,6 +74,26 @@ func (s *Sim) Run() error {
 		}
 		f()
 	}
+	return s.verdict()
+}
+
+// RunFor lets d pass, however much is left to happen then, and returns as Run does. What must hold
+// at the end of a connection is not asserted unless Run follows.
+func (s *Sim) RunFor(d Time) error {
+	until := s.now + max(d, 0)
+	for s.broken == nil && s.agenda.due(until) {
+		at, f := s.agenda.next()
+		s.now = at
+		f()
+	}
+	if s.broken == nil {
+		s.now = until
+	}
+	return s.verdict()
+}
+
+// verdict is the first broken law as an error.
+func (s *Sim) verdict() error {
 	if s.broken != nil {
 		return s.broken
 	}

@@ -22,11 +22,13 @@ type Wire struct {
 	ReorderBy Time
 	Duplicate float64 // packet arrives twice
 	Corrupt   float64 // one bit flips: the checksum must catch it
-	Rate      int     // octets per second; 0: unlimited
-	Queue     int     // octets waiting for the rate; beyond it packets are dropped [64 KiB]
-	Mark      int     // octets waiting from which on packets that allow it are marked, not dropped (RFC 3168); 0: never
-	MTU       int     // octets of an IP packet [1500]; a larger one breaks a law
-	Whole     float64 // how often a super-segment passes uncut
+	Rate      int     // octets per second, of a Bottleneck that no other wire has; 0: unlimited
+	Queue     int     // its Queue
+	Mark      int     // its Mark
+	// Through is a bottleneck that packets pass first, shared with other wires; Rate, Queue and Mark then mean nothing.
+	Through *Bottleneck
+	MTU     int     // octets of an IP packet [1500]; a larger one breaks a law
+	Whole   float64 // how often a super-segment passes uncut
 	// Until ends the wire's life: later packets vanish; 0: never.
 	Until Time
 	// Middlebox, if there is one, changes each TCP segment on its way, and the checksum is mended
@@ -49,13 +51,13 @@ type link struct {
 	Wire
 	sim      *Sim
 	from, to *Host
-	freeAt   Time // when the rate limiter has sent everything queued
-	lastAt   Time // latest arrival of a packet in order
+	neck     *Bottleneck // nil: the rate is unlimited
+	lastAt   Time        // latest arrival of a packet in order
 }
 
 // lossy reports whether packets may vanish.
 func (l *link) lossy() bool {
-	return l.Loss > 0 || l.Corrupt > 0 || l.Rate > 0 || l.Until != 0 || l.Middlebox != nil
+	return l.Loss > 0 || l.Corrupt > 0 || l.neck != nil || l.Until != 0 || l.Middlebox != nil
 }
 
 // faithful reports whether every packet arrives soon, once and in order.
@@ -75,12 +77,15 @@ func (l *link) send(p packet) (fate string) {
 		}
 		seal(l.from, l.to, p.b)
 	}
-	at, ok := l.queue(len(p.b) + ipHeader)
-	if !ok {
-		return " QUEUE FULL"
-	}
-	if l.Mark > 0 && p.ecn != 0 && l.waiting() > l.Mark {
-		p.ecn, fate = 3, " MARKED"
+	at := s.now
+	if neck := l.neck; neck != nil {
+		var ok bool
+		if at, ok = neck.admit(s.now, len(p.b)+ipHeader); !ok {
+			return " QUEUE FULL"
+		}
+		if p.ecn != 0 && neck.marks(s.now) {
+			p.ecn, fate = 3, " MARKED"
+		}
 	}
 	if s.chance(l.Loss) {
 		return " LOST"
@@ -105,26 +110,6 @@ func (l *link) send(p packet) (fate string) {
 	l.arrive(at, p)
 	return fate
 }
-
-// queue returns when n octets have passed the rate limiter; false: no room.
-func (l *link) queue(n int) (Time, bool) {
-	if l.Rate == 0 {
-		return l.sim.now, true
-	}
-	limit := l.Queue
-	if limit == 0 {
-		limit = 64 << 10
-	}
-	l.freeAt = max(l.freeAt, l.sim.now)
-	if waiting := l.waiting(); waiting+n > limit && waiting > 0 {
-		return 0, false
-	}
-	l.freeAt += Time(n) * Second / Time(l.Rate)
-	return l.freeAt, true
-}
-
-// waiting returns how many octets wait for the rate limiter.
-func (l *link) waiting() int { return int(l.freeAt-l.sim.now) * l.Rate / int(Second) }
 
 func (l *link) arrive(at Time, p packet) {
 	l.sim.agenda.add(at, func() { l.to.receive(p) })
