@@ -25,6 +25,7 @@ type Conn struct {
 	reset   *tcpseg.Header // the RST that came in since the last flush, if nothing else did
 	inputs  int            // segments since the last flush
 
+	madeAt     Time
 	closed     bool // EventClosed came
 	doneAt     Time // when the application had read everything
 	inTimeWait bool
@@ -33,7 +34,7 @@ type Conn struct {
 }
 
 func (h *Host) newConn(f flow, e Endpoint) *Conn {
-	c := &Conn{host: h, flow: f, end: e}
+	c := &Conn{host: h, flow: f, end: e, madeAt: h.sim.now}
 	c.out.Limit = h.Limit
 	c.watch.mtu = h.MTU
 	c.watch.fail = c.fail
@@ -57,6 +58,15 @@ func (c *Conn) Written() int64 { return c.app.written }
 
 // Read returns how many octets the application has read.
 func (c *Conn) Read() int64 { return c.app.read }
+
+// Took returns how long it took from the making of the connection until the application at the
+// other end had read everything; 0: it has not.
+func (c *Conn) Took() Time {
+	if o := c.other(); o != nil && o.app.readDone {
+		return o.doneAt - c.madeAt
+	}
+	return 0
+}
 
 // EOF reports whether the application has read the end of the peer's data.
 func (c *Conn) EOF() bool { return c.app.eof }

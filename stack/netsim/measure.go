@@ -8,7 +8,7 @@ import (
 // Stats are what one direction of a connection has come to at a moment: what this end sends and the
 // other delivers. The difference of two is what happened between them.
 type Stats struct {
-	At        Time
+	At        Time  // since the connection was made
 	Delivered int64 // octets that the application at the other end has read
 	Sent      int64 // octets of payload sent, copies included
 	Resent    int64 // of those, octets that had been sent before
@@ -20,7 +20,7 @@ type Stats struct {
 // Stats returns what has happened so far.
 func (c *Conn) Stats() Stats {
 	c.tcb.Snapshot(&c.snap)
-	s := Stats{At: c.host.sim.now, Sent: c.watch.tally.octets, Resent: c.watch.tally.again,
+	s := Stats{At: c.host.sim.now - c.madeAt, Sent: c.watch.tally.octets, Resent: c.watch.tally.again,
 		Segments: c.watch.tally.segments, RTOs: int64(c.snap.RTOs), Losses: int64(c.snap.FastRecoveries)}
 	if o := c.other(); o != nil {
 		s.Delivered = o.app.read
@@ -35,7 +35,8 @@ func (s Stats) Since(earlier Stats) Stats {
 		RTOs: s.RTOs - earlier.RTOs, Losses: s.Losses - earlier.Losses}
 }
 
-// Goodput returns the octets delivered per second between two moments: call it on what Since returns.
+// Goodput returns the octets delivered per second: since the beginning, or between two moments if called on what Since
+// returns.
 func (s Stats) Goodput() float64 {
 	if s.At <= 0 {
 		return 0

@@ -2,6 +2,7 @@ package netsim
 
 import (
 	"encoding/binary"
+	"math/bits"
 
 	"ustack/stack/tcb"
 	"ustack/tcpseg"
@@ -135,18 +136,16 @@ func seal(from, to *Host, b []byte) {
 // hosts' numbers; 0xffff over what seal has written.
 func checksum(from, to *Host, b []byte) uint16 {
 	sum := uint64(from.id) + uint64(to.id) + uint64(len(b))
-	for len(b) >= 4 {
-		sum += uint64(binary.BigEndian.Uint32(b))
-		b = b[4:]
+	for len(b) >= 8 {
+		var carry uint64
+		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b), 0)
+		sum += carry
+		b = b[8:]
 	}
-	switch len(b) {
-	case 3:
-		sum += uint64(binary.BigEndian.Uint16(b))<<16 | uint64(b[2])<<8
-	case 2:
-		sum += uint64(binary.BigEndian.Uint16(b)) << 16
-	case 1:
-		sum += uint64(b[0]) << 24
-	}
+	var last [8]byte
+	copy(last[:], b)
+	sum, carry := bits.Add64(sum, binary.BigEndian.Uint64(last[:]), 0)
+	sum += carry
 	for sum>>16 != 0 {
 		sum = sum&0xffff + sum>>16
 	}
