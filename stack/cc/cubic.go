@@ -61,6 +61,9 @@ func (c *Cubic) Name() string { return "cubic" }
 func (c *Cubic) OnAck(a Ack) {
 	if a.AppLimited || a.ECE || a.Bytes <= 0 {
 		c.lastAck = a.Now
+		if c.hystart != nil {
+			c.watch(a) // rounds go on
+		}
 		return
 	}
 	if c.inSlowStart() {
@@ -86,15 +89,23 @@ func (c *Cubic) slowStartGrowth(a Ack) float64 {
 	if c.hystart == nil {
 		c.hystart = new(hystart)
 	}
-	if c.hystart.onAck(a) {
-		c.ssthresh = c.cwnd
-		c.settle()
+	switch {
+	case c.watch(a):
 		return 0
-	}
-	if c.hystart.cautious {
+	case c.hystart.cautious:
 		return float64(n) / cssDivisor
 	}
 	return float64(n)
+}
+
+// watch looks for the end of the initial slow start, and reports whether this is it.
+func (c *Cubic) watch(a Ack) bool {
+	if !c.hystart.onAck(a) {
+		return false
+	}
+	c.ssthresh = c.cwnd
+	c.settle()
+	return true
 }
 
 // settle ends the initial slow start.

@@ -99,3 +99,49 @@ func TestCubicLeavesSlowStart(t *testing.T) {
 		t.Errorf("without HyStart++ slow start reached %d, want 50000", c.Window())
 	}
 }
+
+// train gives h a round of ACKs that come every 0.2 ms for so many ms, on a path of 20 ms, with a pause after the first
+// half; it reports whether slow start is over.
+func train(h *hystart, now *Time, length, pause Time) bool {
+	const step = milli / 5
+	over := false
+	for i := range length * 5 {
+		if i == length*5/2 {
+			*now += pause * milli
+		}
+		over = h.onAck(Ack{Now: *now, RTT: 20 * milli, MinRTT: 20 * milli, RoundStart: i == 0}) || over
+		*now += step
+	}
+	*now += 20*milli - length*milli
+	return over
+}
+
+// ACKs that come one after the other for half of the round-trip time, twice in a row, mean that the path is full.
+func TestACKTrain(t *testing.T) {
+	now := 1000 * milli
+	var h hystart
+	if train(&h, &now, 10, 0) || h.cautious {
+		t.Error("a train of half of the round-trip time is a long one")
+	}
+	if train(&h, &now, 11, 0) || !h.cautious {
+		t.Error("slow start is over, or goes on as before, after one long train")
+	}
+	if !train(&h, &now, 11, 0) {
+		t.Error("slow start goes on after two long trains")
+	}
+	h = hystart{}
+	train(&h, &now, 11, 0)
+	train(&h, &now, 5, 0)
+	if train(&h, &now, 5, 0); h.cautious {
+		t.Error("cautious after a round without a long train")
+	}
+	h = hystart{}
+	if train(&h, &now, 15, 3); h.cautious {
+		t.Error("a pause of 3 ms does not end a train")
+	}
+	h = hystart{}
+	train(&h, &now, 11, 0)
+	if !h.cautious || rounds(&h, 10, 30) != 1 {
+		t.Error("slow start goes on although the round-trip time has grown as well")
+	}
+}
