@@ -22,7 +22,7 @@ func (t *TCB) AcceptFast(now Time, c *Config, mem Blocks, h *Handshake, syn *tcp
 	}
 	t.setPeerWindow(int32(h.PeerWindow), h.IRS, t.snd.una) // never scaled in a SYN (RFC 7323 §2.2)
 	t.setController(t.mss(), t.initialWindow())
-	t.rcv.tuneAt = now
+	t.rcv.tuneAt = micros(now)
 	text := *syn
 	text.Seq, text.Flags = t.rcv.nxt, 0 // a FIN waits: it comes again
 	t.inputText(now, &text)

@@ -53,7 +53,37 @@ func (t *TCB) room() int {
 	if t.proportional() {
 		return int(t.rec.quota)
 	}
-	return t.cc.Window() - t.pipe()
+	return t.window() - t.pipe()
+}
+
+// window is the controller's, or what a recovery has left of it.
+func (t *TCB) window() int {
+	if t.loss != nil && t.loss.ramp > 0 {
+		return min(t.loss.ramp, t.cc.Window())
+	}
+	return t.cc.Window()
+}
+
+// rampBurst is what may go at once where a recovery ends with little in flight: as much as at the start.
+const rampBurst = 10
+
+// beginRamp follows the end of a recovery. If the peer's window or the application held data back in it, cwnd is far above
+// what is in flight, and all of that at once would overflow the queue that has just been relieved. So it is reached as in
+// slow start (RFC 6582 §3.2 step 3, with a larger first step).
+func (t *TCB) beginRamp() {
+	if ramp := t.pipe() + rampBurst*t.mss(); ramp < t.cc.Window() {
+		t.loss.ramp = ramp
+	}
+}
+
+// climb follows an ACK that delivered so many octets.
+func (t *TCB) climb(delivered int) {
+	if t.loss == nil || t.loss.ramp == 0 {
+		return
+	}
+	if t.loss.ramp += delivered; t.loss.ramp >= t.cc.Window() {
+		t.loss.ramp = 0
+	}
 }
 
 // cwnd is the congestion window in force, in octets.
@@ -61,5 +91,5 @@ func (t *TCB) cwnd() int {
 	if t.proportional() {
 		return max(t.pipe()+int(t.rec.quota), 1)
 	}
-	return t.cc.Window()
+	return t.window()
 }

@@ -9,6 +9,7 @@ type loss struct {
 	prr  prr
 	tlp  tlp
 	undo undo
+	ramp int // octets that may be in flight after a recovery, on the way to cwnd; 0: as many as cwnd says
 
 	hasTimed bool // the octet at timedOut has run into a time-out before
 	timedOut tcpseg.Seq

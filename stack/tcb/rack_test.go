@@ -363,3 +363,30 @@ func TestNoStormWithoutTime(t *testing.T) {
 		s.recv(". 1:1(0) ack 1 sack 1001:11001").expect()
 	}
 }
+
+// A recovery that the peer's window has run dry does not end with all of cwnd at once.
+// req: 6582-05
+func TestRampAfterRecovery(t *testing.T) {
+	s := established(t, Options{NoTLP: true}, sackPeer)
+	for now := Time(1010); s.tcb.cc.Window() < 50_000; now += 10 {
+		s.write(s.tcb.cc.Window() + 5000).quiet().at(now)
+		s.recv(fmt.Sprintf(". 1:1(0) ack %d", s.tcb.snd.nxt.Sub(testISS))).quiet()
+	}
+	s.write(100_000).quiet()
+	una, nxt := s.tcb.snd.una.Sub(testISS), s.tcb.snd.nxt.Sub(testISS)
+	s.at(s.now/ms + 10).recv(fmt.Sprintf(". 1:1(0) ack %d win %d sack %d:%d", una, nxt-una, una+1000, nxt))
+	s.expect(fmt.Sprintf(". %s ack 1", span(una, 1000)))
+	s.at(s.now/ms + 10).recv(fmt.Sprintf(". 1:1(0) ack %d", nxt))
+	if n := len(s.sent); n != rampBurst || s.tcb.cc.Window() < 30_000 {
+		t.Errorf("%d segments were sent at the end of recovery, with a cwnd of %d", n, s.tcb.cc.Window())
+	}
+	// From there it is slow start, up to cwnd.
+	s.quiet().at(s.now/ms + 10).recv(fmt.Sprintf(". 1:1(0) ack %d", nxt+10_000))
+	if n := len(s.sent); n != 2*rampBurst {
+		t.Errorf("then %d", n)
+	}
+	s.quiet().at(s.now/ms + 10).recv(fmt.Sprintf(". 1:1(0) ack %d", nxt+30_000))
+	if got, want := s.tcb.inFlight(), s.tcb.cc.Window()/1000*1000; got != want {
+		t.Errorf("then %d octets are in flight, with a cwnd of %d", got, s.tcb.cc.Window())
+	}
+}

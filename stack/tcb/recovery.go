@@ -71,6 +71,7 @@ func (t *TCB) onAck(now Time, n *news, seg *tcpseg.Segment) {
 	if n.dup {
 		t.dupAck()
 	}
+	t.climb(n.octets)
 	if n.acked > 0 {
 		t.advanced(now, n)
 	}
@@ -99,12 +100,15 @@ func (t *TCB) advanced(now Time, n *news) {
 	if t.rec.phase == open || t.snd.una.Less(t.rec.point) {
 		return
 	}
-	if t.rec.phase == fastPhase {
+	fast := t.rec.phase == fastPhase
+	if fast {
 		t.loss.rack.recovered()
 	}
 	t.rec.phase, t.rec.frto, t.rec.dupOctets = open, frtoOff, 0
 	if t.runs.lost > 0 { // what was sent during recovery has holes of its own (5681-12)
 		t.enterFast(now, n.before, n.before-n.sacked)
+	} else if fast {
+		t.beginRamp()
 	}
 }
 
@@ -169,7 +173,7 @@ func (t *TCB) enterFast(now Time, before, flight int) {
 	t.rec.phase, t.rec.point, t.rec.cause = fastPhase, t.snd.nxt, CauseFastRetransmit
 	t.rec.partial, t.rec.rescued = false, false
 	t.beginUndo()
-	t.loss.tlp.probing = false
+	t.loss.tlp.probing, t.loss.ramp = false, 0
 	t.beginProportion(flight) // without SACK it only counts
 	t.rec.force = !t.rec.metered
 	t.reduce(now, before)
@@ -204,13 +208,16 @@ func (t *TCB) onRTO(now Time) {
 		t.runs.markAll()
 	}
 	t.rec.frto = frtoOff
-	if !again {
+	switch {
+	case t.rec.phase == fastPhase: // there is a loss for certain
+		l.undo.armed = false
+	case !again:
 		t.beginUndo()
-		if !t.stamped && t.rec.phase <= fastPhase {
+		if !t.stamped && t.rec.phase == open {
 			t.rec.frto = frtoFirst
 		}
 	}
-	l.tlp.probing = false
+	l.tlp.probing, l.ramp = false, 0
 	t.rec.phase, t.rec.point, t.rec.cause = afterRTO, t.snd.nxt, CauseRTO
 	t.rec.dupAcks, t.rec.dupOctets = 0, 0
 	t.rec.probe, t.rec.force = false, true

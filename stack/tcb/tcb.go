@@ -140,7 +140,8 @@ type receive struct {
 	budget     int32
 	segSize    int32 // the peer's full-sized segment, as far as seen
 	tuneRead   int32
-	tuneAt     Time
+	tuneAt     uint32 // µs
+	tuneRTT    uint32 // µs: the round-trip time, queues included, as the peer's echoes of timestamps show it; 0: they do not
 }
 
 // begin sets the receiving half behind the peer's SYN, with the window that our own SYN offers.
@@ -258,7 +259,7 @@ func (t *TCB) establish(now Time) {
 	t.rtt.backoff = 0
 	t.setController(t.mss(), t.initialWindow())
 	t.snd.roundEnd = t.snd.nxt
-	t.rcv.tuneAt = now
+	t.rcv.tuneAt = micros(now)
 	t.heard = now
 	t.untold = t.cfg.UserTimeoutOption // a SYN cookie has forgotten it (RFC 5482 §3.1)
 	t.armKeepAlive(now)

@@ -553,7 +553,7 @@ func TestSetController(t *testing.T) {
 	if s.tcb.Snapshot(&snap); snap.CC != "cubic" || snap.Phase != CongestionAvoidance || s.tcb.cc.Window() != cwnd {
 		t.Errorf("%s in %v with a window of %d, after %d", snap.CC, snap.Phase, s.tcb.cc.Window(), cwnd)
 	}
-	if s.write(30_000).quiet(); s.tcb.inFlight() != cwnd/1000*1000 {
+	if s.write(30_000).quiet(); s.tcb.inFlight() != s.tcb.window()/1000*1000 {
 		t.Errorf("%d in flight with a window of %d", s.tcb.inFlight(), cwnd)
 	}
 }

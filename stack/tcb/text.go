@@ -63,6 +63,7 @@ func (t *TCB) store(now Time, seq tcpseg.Seq, p []byte, seg *tcpseg.Segment) Dro
 		n += t.rcv.queue.write(t.rcv.queue.ready+int64(n), p[n:])
 	}
 	t.stats.bytesIn += uint64(n)
+	t.timeEcho(now, seg)
 	t.rcv.nxt = seq.Add(n)
 	if !t.rcv.outOfOrder.empty() {
 		t.rcv.nxt = t.rcv.outOfOrder.take(t.rcv.nxt)

@@ -52,7 +52,7 @@ func (t *TCB) spurious(n *news, seg *tcpseg.Segment) bool {
 
 // undone takes a recovery back (RFC 4015 §3, RFC 9438 §4.9): nothing was lost.
 func (t *TCB) undone(now Time, seg *tcpseg.Segment) {
-	t.loss.undo.armed, t.loss.reduced = false, false
+	t.loss.undo.armed, t.loss.reduced, t.loss.ramp = false, false, 0
 	t.loss.rack.reordered = true
 	t.loss.rack.sent = 0 // a copy may have been taken for delivered; it says nothing of what was sent before it
 	t.stats.undos++

@@ -63,13 +63,14 @@ func (t *TCB) peerEdge() tcpseg.Seq { return t.snd.una.Add(int(t.snd.wnd)) }
 // rcvLimit returns what the receive queue may hold.
 func (t *TCB) rcvLimit() int { return int(min(t.rcv.size, t.rcv.budget)) }
 
-// sndLimit returns what the send queue may hold: twice cwnd when sized automatically, so that there is
-// always a window's worth waiting behind the one in flight.
+// sndLimit returns what the send queue may hold: twice cwnd when sized automatically, so that there is always a window's
+// worth waiting behind the one in flight. What the peer has beyond a hole is in the queue but not in the network: if it
+// counted, a recovery would run dry, and its end send a whole window at once.
 func (t *TCB) sndLimit() int {
 	if t.cfg.SndBuf > 0 {
 		return min(t.cfg.SndBuf, int(t.snd.budget))
 	}
-	return min(max(2*t.cc.Window(), minAutoSend), maxAutoBuffer, int(t.snd.budget))
+	return min(max(2*t.cc.Window(), minAutoSend)+t.runs.sacked, maxAutoBuffer, int(t.snd.budget))
 }
 
 // rcvWindow returns the octets the peer may still send: the promised right edge less what has come.
@@ -128,12 +129,31 @@ func (t *TCB) tune(now Time, n int) {
 		return
 	}
 	t.rcv.tuneRead += int32(n)
-	if now-t.rcv.tuneAt < max(t.rtt.srtt, granularity) {
+	us := micros(now)
+	if us-t.rcv.tuneAt < max(micros(max(t.rtt.srtt, granularity)), t.rcv.tuneRTT) {
 		return
 	}
 	t.rcv.size = min(max(t.rcv.size, 2*t.rcv.tuneRead), maxAutoBuffer)
-	t.rcv.tuneAt, t.rcv.tuneRead = now, 0
+	t.rcv.tuneAt, t.rcv.tuneRead = us, 0
 }
+
+// timeEcho measures the round trip of a connection that only receives, from the ACK that the peer echoes to the text that
+// it let out. What the connection has measured itself may be no more than the handshake, before there was a queue. An
+// echo that is old because the peer was silent counts for twice the usual at most.
+func (t *TCB) timeEcho(now Time, seg *tcpseg.Segment) {
+	if !t.stamped || seg.Options.TSEcr == 0 {
+		return
+	}
+	r := t.rcv.tuneRTT
+	us := (t.tsval(now) - seg.Options.TSEcr) * uint32(granularity/1e3)
+	if r == 0 {
+		r = min(us, micros(t.rtt.srtt))
+	}
+	t.rcv.tuneRTT = r - r/8 + min(us, 2*r)/8
+}
+
+// micros is a time in microseconds, as far as 32 bits hold it.
+func micros(t Time) uint32 { return uint32(t / 1e3) }
 
 // setPeerWindow takes the peer's window, wnd octets as of the segment with seq and ack.
 func (t *TCB) setPeerWindow(wnd int32, seq, ack tcpseg.Seq) {
