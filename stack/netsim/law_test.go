@@ -1,7 +1,11 @@
 package netsim
 
 import (
+	"bytes"
 	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -280,5 +284,37 @@ func TestBlocks(t *testing.T) {
 	}
 	if m.out != tcb.SmallBlock {
 		t.Errorf("%d octets lent", m.out)
+	}
+}
+
+// docs/simulator.md names every law.
+func TestLawsAreDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/simulator.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asserted := regexp.MustCompile(`fail\((?:nil, )?"([^"]+)"`)
+	laws := 0
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range asserted.FindAllSubmatch(source, -1) {
+			laws++
+			if !bytes.Contains(doc, []byte("*"+string(m[1])+"*")) {
+				t.Errorf("%s asserts %q; docs/simulator.md does not name it", file, m[1])
+			}
+		}
+	}
+	if laws < 50 {
+		t.Errorf("only %d laws found", laws)
 	}
 }
