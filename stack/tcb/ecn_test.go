@@ -41,11 +41,11 @@ func TestAgreeOnECN(t *testing.T) {
 		{true, "SEW 0:0(0)", "SE. 0:0(0) ack 1"}, {true, "SE 0:0(0)", "S. 0:0(0) ack 1"},
 		{true, "S 0:0(0)", "S. 0:0(0) ack 1"}, {false, "SEW 0:0(0)", "S. 0:0(0) ack 1"},
 	} {
-		s := &script{T: t, now: 1000 * ms}
+		s := testVariant.script(t)
 		syn := s.parse(c.syn)
 		h := Passive(s.now, &Config{Options: Options{ECN: c.ours}, LinkMSS: 1460}, &syn, testISS, 0)
 		h.Output(s.now, &s.out)
-		if got := format(&s.out); got != c.answer || h.Handshake().ECN != (c.answer[1] == 'E') {
+		if got := s.format(); got != c.answer || h.Handshake().ECN != (c.answer[1] == 'E') {
 			t.Errorf("%v, %s: answered %s, agreed %v", c.ours, c.syn, got, h.Handshake().ECN)
 		}
 	}

@@ -60,7 +60,7 @@ func FuzzHalfOpen(f *testing.F) {
 		if len(in) < 2 || len(in) > 4096 {
 			return
 		}
-		s := &script{T: t, now: 1000 * ms}
+		s := testVariant.script(t)
 		peer := fuzzPeer(in[0], in[1])
 		syn := tcpseg.Segment{Header: tcpseg.Header{Seq: testIRS, Flags: tcpseg.SYN, Window: 65535, Options: peer}}
 		h := Passive(s.now, &Config{Options: fuzzOptions(in[0], in[1]), LinkMSS: 1460, DefaultMSS: 536}, &syn, testISS, 0)

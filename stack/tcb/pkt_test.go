@@ -108,12 +108,32 @@ func (v pktVariant) String() string {
 	return fmt.Sprintf("%#x,%#x,%s", uint32(v.iss), uint32(v.irs), family)
 }
 
-// pktVariants make every script cross the wrap of sequence numbers.
+// config is that of a connection with the sizes of the IP version.
+func (v pktVariant) config(o Options) Config {
+	if v.v6 {
+		return Config{Options: o, LinkMSS: 1440, DefaultMSS: 1220}
+	}
+	return Config{Options: o, LinkMSS: 1460, DefaultMSS: 536}
+}
+
+// isns are where sequence numbers begin: so that they wrap soon, change sign soon, or neither.
+var isns = []tcpseg.Seq{0, 0x7fffffff, 0xffffff00}
+
+// pktVariants are both IP versions with every pair of isns.
 func pktVariants() (all []pktVariant) {
-	for _, isn := range [][2]tcpseg.Seq{{0, 0x7fffffff}, {0x7fffffff, 0xffffff00}, {0xffffff00, 0}} {
-		all = append(all, pktVariant{isn[0], isn[1], false}, pktVariant{isn[0], isn[1], true})
+	for _, iss := range isns {
+		for _, irs := range isns {
+			all = append(all, pktVariant{iss, irs, false}, pktVariant{iss, irs, true})
+		}
 	}
 	return all
+}
+
+// everyVariant runs a test in all of them.
+func everyVariant(t *testing.T, test func(t *testing.T, v pktVariant)) {
+	for _, v := range pktVariants() {
+		t.Run(v.String(), func(t *testing.T) { test(t, v) })
+	}
 }
 
 // TestScripts runs every script of testdata. Each names its requirements itself.

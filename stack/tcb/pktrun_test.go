@@ -43,13 +43,11 @@ const (
 	pktLog   = 15                       // events shown with a failure
 )
 
+func newPktRun(v pktVariant) *pktRun { return &pktRun{v: v, now: pktStart, cfg: v.config(Options{})} }
+
 // runScript returns what goes otherwise than the script has it.
 func runScript(s *pktScript, v pktVariant) error {
-	r := &pktRun{v: v, now: pktStart, cfg: Config{LinkMSS: 1460, DefaultMSS: 536}}
-	if v.v6 {
-		r.cfg.LinkMSS, r.cfg.DefaultMSS = 1440, 1220
-	}
-	last := pktStart
+	r, last := newPktRun(v), pktStart
 	for _, l := range s.lines {
 		if l.set && l.op == "only" {
 			if (l.args[0] == "v6") != v.v6 {

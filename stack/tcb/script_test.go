@@ -14,13 +14,14 @@ const (
 	ms      = Time(time.Millisecond)
 )
 
-// testVariant has the numbers of a script.
+// testVariant has the numbers of a script that asks for no others.
 var testVariant = pktVariant{iss: testISS, irs: testIRS}
 
 // script drives one TCB by hand against a virtual clock. Segments are written as in packet scripts
 // (docs/scripts.md), with sequence numbers relative to the initial ones.
 type script struct {
 	*testing.T
+	v    pktVariant
 	tcb  *TCB
 	now  Time
 	out  Out
@@ -34,26 +35,35 @@ type script struct {
 // unless asked for, peer window 65535 without scale.
 func established(t *testing.T, o Options, peer tcpseg.Options) *script {
 	t.Helper()
+	return testVariant.established(t, o, peer)
+}
+
+func (v pktVariant) established(t *testing.T, o Options, peer tcpseg.Options) *script {
+	t.Helper()
 	if peer.MSS == 0 {
 		peer.MSS = 1000
 	}
 	if o.MinRTO == 0 {
 		o.MinRTO = 190 * time.Millisecond // an RTO of 200 ms with the round trip of 10 ms below
 	}
-	c := &Config{Options: o, LinkMSS: 1460, DefaultMSS: 536}
-	s := &script{T: t, now: 1000 * ms}
-	s.tcb = Accept(s.now, c, nil, &Handshake{ISS: testISS, IRS: testIRS, Peer: peer, PeerWindow: 65535, RTT: 10 * ms})
+	s, c := v.script(t), v.config(o)
+	s.tcb = Accept(s.now, &c, nil, &Handshake{ISS: v.iss, IRS: v.irs, Peer: peer, PeerWindow: 65535, RTT: 10 * ms})
 	s.flush()
 	return s
 }
 
 // dialed returns a script whose TCB is about to send its SYN.
-func dialed(t *testing.T, o Options) *script {
-	s := &script{T: t, now: 1000 * ms}
-	s.tcb = Dial(s.now, &Config{Options: o, LinkMSS: 1460, DefaultMSS: 536}, nil, &DialInfo{ISS: testISS})
+func dialed(t *testing.T, o Options) *script { return testVariant.dialed(t, o) }
+
+func (v pktVariant) dialed(t *testing.T, o Options) *script {
+	s, c := v.script(t), v.config(o)
+	s.tcb = Dial(s.now, &c, nil, &DialInfo{ISS: v.iss})
 	s.flush()
 	return s
 }
+
+// script returns one without a TCB yet.
+func (v pktVariant) script(t *testing.T) *script { return &script{T: t, v: v, now: 1000 * ms} }
 
 // flush collects what the TCB has to send now.
 func (s *script) flush() {
@@ -62,7 +72,7 @@ func (s *script) flush() {
 		if i > 1000 {
 			s.Fatal("Output does not end")
 		}
-		s.sent = append(s.sent, format(&s.out))
+		s.sent = append(s.sent, s.format())
 		var p []byte
 		for _, b := range s.out.Payload {
 			p = append(p, b...)
@@ -74,8 +84,8 @@ func (s *script) flush() {
 	}
 }
 
-// format writes a sent segment down.
-func format(o *Out) string { return testVariant.format(o, nil) }
+// format writes what was sent last down.
+func (s *script) format() string { return s.v.format(&s.out, nil) }
 
 // at moves the clock to an absolute time in ms and runs every timer on the way at its moment.
 func (s *script) at(t Time) *script {
@@ -111,7 +121,7 @@ func (s *script) recv(text string) *script {
 // parse reads a segment.
 func (s *script) parse(text string) tcpseg.Segment {
 	s.Helper()
-	seg, err := testVariant.parseSegment(pktFields(text))
+	seg, err := s.v.parseSegment(pktFields(text))
 	if err != nil {
 		s.Fatalf("bad segment %q: %v", text, err)
 	}
@@ -151,7 +161,7 @@ func (s *script) quiet() *script {
 
 func (s *script) write(n int) *script {
 	s.Helper()
-	off := s.tcb.snd.queue.end().Sub(testISS)
+	off := s.tcb.snd.queue.end().Sub(s.v.iss)
 	if got := s.tcb.Write(s.now, pattern(off, n)); got != n {
 		s.Fatalf("Write took %d of %d", got, n)
 	}

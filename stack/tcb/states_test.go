@@ -1,7 +1,6 @@
 package tcb
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
@@ -47,144 +46,51 @@ func reachAs(t *testing.T, st State, o Options, peer tcpseg.Options) *script {
 	return s.quiet().state(st)
 }
 
-// The segment × state matrix (spec §18a). A cell says what is sent and the state afterwards: "A" one
-// ACK, "-" nothing, "K" reset with an error, "k" closed without one; a number is the new state.
-// req: MX-aES MX-aF1 MX-aF2 MX-aCW MX-aCG MX-aLA MX-aTW MX-bES MX-bF1 MX-bF2 MX-bCW MX-bCG MX-bLA MX-bTW MX-cES
-// MX-cF1 MX-cF2 MX-cCW MX-cCG MX-cLA MX-cTW MX-dES MX-dF1 MX-dF2 MX-dCW MX-dCG MX-dLA MX-dTW MX-eES MX-eF1 MX-eF2
-// MX-eCW MX-eCG MX-eLA MX-eTW MX-fES MX-fF1 MX-fF2 MX-fCW MX-fCG MX-fLA MX-fTW MX-kES MX-kF1 MX-kF2 MX-kCW MX-kCG
-// MX-kLA MX-kTW MX-mES MX-mF1 MX-mF2 MX-mCW MX-mCG MX-mLA MX-mTW MX-nES MX-nF1 MX-nF2 MX-nCW MX-nCG MX-nLA MX-nTW
-// MX-gES MX-gF1 MX-gF2 MX-gCW MX-gCG MX-gLA MX-gTW MX-hF1 MX-hF2 MX-hTW MX-pES MX-pF1 MX-pF2 MX-pCW MX-pCG MX-pLA
-// MX-pTW MX-qCW MX-qCG MX-qLA MX-qTW 5961-06 MAY-12 ST-ES1 ST-ES3 ST-ES4 ST-ES5 ST-ES8 ST-CW2 ST-LA2
-func TestStateMatrix(t *testing.T) {
-	states := []State{Established, FinWait1, FinWait2, CloseWait, Closing, LastAck, TimeWaiting}
-	for _, row := range []struct {
-		name  string
-		seg   func(rcv, una, nxt int) string
-		cells [7]string
-	}{
-		{"a out of window", func(r, u, n int) string { return fmt.Sprintf(". %s ack %d", span(r+100000, 10), u) },
-			[7]string{"A", "A", "A", "A", "A", "A", "A"}},
-		{"b RST out of window", func(r, u, n int) string { return "R " + span(r+100000, 0) },
-			[7]string{"-", "-", "-", "-", "-", "-", "-"}},
-		{"c RST at RCV.NXT", func(r, u, n int) string { return "R " + span(r, 0) },
-			[7]string{"K", "K", "K", "K", "k", "k", "-"}},
-		{"d RST in window", func(r, u, n int) string { return "R " + span(r+1, 0) },
-			[7]string{"A", "A", "A", "A", "A", "A", "-"}},
-		{"e SYN in window", func(r, u, n int) string { return "S " + span(r, 0) },
-			[7]string{"A", "A", "A", "A", "A", "A", "6191"}},
-		{"f no ACK", func(r, u, n int) string { return "P " + span(r, 10) },
-			[7]string{"-", "-", "-", "-", "-", "-", "-"}},
-		{"g ACK too old", func(r, u, n int) string { return fmt.Sprintf(". %s ack %d", span(r, 0), u-70000) },
-			[7]string{"A", "A", "A", "A", "A", "A", "A"}},
-		{"h ACK before UNA", func(r, u, n int) string { return fmt.Sprintf(". %s ack %d", span(r, 0), u-5) },
-			[7]string{"-", "-", "-", "-", "-", "-", "-"}},
-		{"h ACK before UNA, text", func(r, u, n int) string { return fmt.Sprintf(". %s ack %d", span(r, 10), u-5) },
-			[7]string{"deliver", "deliver", "deliver", "-", "-", "-", "A"}},
-		{"k ACK of the unsent", func(r, u, n int) string { return fmt.Sprintf(". %s ack %d", span(r, 0), n+1) },
-			[7]string{"A", "A", "A", "A", "A", "A", "A"}},
-		{"m data in order", func(r, u, n int) string { return fmt.Sprintf(". %s ack %d", span(r, 10), u) },
-			[7]string{"deliver", "deliver", "deliver", "-", "-", "-", "A"}},
-		{"n data out of order", func(r, u, n int) string { return fmt.Sprintf(". %s ack %d", span(r+5, 10), u) },
-			[7]string{"A", "A", "A", "-", "-", "-", "A"}},
-		{"p FIN", func(r, u, n int) string { return fmt.Sprintf("F. %s ack %d", span(r, 0), u) },
-			[7]string{"A CLOSE-WAIT", "A CLOSING", "A TIME-WAIT", "-", "-", "-", "A"}},
-		{"p FIN again", func(r, u, n int) string { return fmt.Sprintf("F. %s ack %d", span(r-1, 0), u) },
-			[7]string{"A", "A", "A", "A", "A", "A", "A"}},
-		{"q FIN beyond a gap", func(r, u, n int) string { return fmt.Sprintf("F. %s ack %d", span(r+5, 0), u) },
-			[7]string{"A", "A", "A", "-", "-", "-", "-"}},
-		{"q FIN with text beyond a gap", func(r, u, n int) string { return fmt.Sprintf("F. %s ack %d", span(r+5, 10), u) },
-			[7]string{"A", "A", "A", "-", "-", "-", "A"}},
-	} {
-		for i, st := range states {
-			s := reach(t, st)
-			c := s.tcb
-			seg := row.seg(c.rcv.nxt.Sub(testIRS), c.snd.una.Sub(testISS), c.snd.nxt.Sub(testISS))
-			s.recv(seg)
-			if got := cell(s, st); got != row.cells[i] && !(row.cells[i] == "6191" && got == "-") {
-				t.Errorf("%s in %v: %q, want %q (%s; sent %q)", row.name, st, got, row.cells[i], seg, s.sent)
-			}
-		}
-	}
-}
-
-// cell says what a segment did.
-func cell(s *script, before State) string {
-	got := "-"
-	switch {
-	case len(s.sent) > 1:
-		got = fmt.Sprint(s.sent)
-	case len(s.sent) == 1 && s.out.Flags == tcpseg.ACK:
-		got = "A"
-	case len(s.sent) == 1:
-		got = s.sent[0]
-	case s.ev&EventReadable != 0 && s.tcb.State() != Closed:
-		got = "deliver"
-	}
-	switch now := s.tcb.State(); {
-	case now == Closed && before != Closed && s.tcb.Err() != nil:
-		return "K"
-	case now == Closed && before != Closed:
-		return "k"
-	case now != before:
-		got += " " + now.String()
-	}
-	return got
-}
-
-// req: MX-j ST-F12 ST-F11 ST-CG1 ST-LA1 MX-iF1
-func TestAckOfOurFin(t *testing.T) {
-	s := established(t, Options{}, sackPeer)
-	s.write(10)
-	s.tcb.CloseWrite(s.now)
-	s.flush()
-	s.recv(". 1:1(0) ack 11").state(FinWait1).recv(". 1:1(0) ack 12").state(FinWait2)
-	s = reach(t, Closing)
-	s.recv(". 2:2(0) ack 12").state(TimeWaiting)
-	s = reach(t, LastAck)
-	s.recv(". 2:2(0) ack 12").state(Closed)
-}
-
 // req: MUST-66 U-20 ST-ES13 MX-oES
 func TestReceiveWindowZero(t *testing.T) {
-	s := established(t, Options{RcvBuf: 2000}, sackPeer)
-	s.write(500).quiet()
-	s.recv(". 1:2001(2000) ack 1 gso 1000").expect(". 501:501(0) ack 2001")
-	s.recv(". 2001:2002(1) ack 501").expect(". 501:501(0) ack 2001").dropped(DropZeroWindow)
-	if s.tcb.snd.una != testISS.Add(501) {
-		t.Error("the ACK of a segment that found no room was not used")
-	}
-	s.recv(". 2001:2001(0) ack 501").dropped(DropNone)
-	s.recv("R 2001:2001(0)").state(Closed)
+	everyVariant(t, func(t *testing.T, v pktVariant) {
+		s := v.established(t, Options{RcvBuf: 2000}, sackPeer)
+		s.write(500).quiet()
+		s.recv(". 1:2001(2000) ack 1 gso 1000").expect(". 501:501(0) ack 2001")
+		s.recv(". 2001:2002(1) ack 501").expect(". 501:501(0) ack 2001").dropped(DropZeroWindow)
+		if s.tcb.snd.una != v.iss.Add(501) {
+			t.Error("the ACK of a segment that found no room was not used")
+		}
+		s.recv(". 2001:2001(0) ack 501").dropped(DropNone)
+		s.recv("R 2001:2001(0)").state(Closed)
+	})
 }
 
 // Where the window is shut, data is refused in every state, and what is beyond the peer's FIN in the states behind it.
 // req: MX-oCW MX-oCG MX-oLA MX-oTW MX-oES MX-oF1 MX-oF2
 func TestNoRoomInAnyState(t *testing.T) {
-	for _, st := range []State{Established, FinWait1, FinWait2, CloseWait, Closing, LastAck, TimeWaiting} {
-		s := established(t, Options{RcvBuf: 2000}, sackPeer)
-		switch st {
-		case CloseWait, LastAck:
-			s.recv("F. 1:2000(1999) ack 1 gso 1000")
-		case Established, FinWait1, FinWait2:
-			s.recv(". 1:2001(2000) ack 1 gso 1000")
+	everyVariant(t, func(t *testing.T, v pktVariant) {
+		for _, st := range []State{Established, FinWait1, FinWait2, CloseWait, Closing, LastAck, TimeWaiting} {
+			s := v.established(t, Options{RcvBuf: 2000}, sackPeer)
+			switch st {
+			case CloseWait, LastAck:
+				s.recv("F. 1:2000(1999) ack 1 gso 1000")
+			case Established, FinWait1, FinWait2:
+				s.recv(". 1:2001(2000) ack 1 gso 1000")
+			}
+			if st != Established && st != CloseWait {
+				s.tcb.CloseWrite(s.now)
+				s.flush()
+			}
+			switch st {
+			case FinWait2:
+				s.recv(". 2001:2001(0) ack 2")
+			case Closing:
+				s.recv("F. 1:2000(1999) ack 1 gso 1000")
+			case TimeWaiting:
+				s.recv("F. 1:2000(1999) ack 2 gso 1000")
+			}
+			s.quiet().state(st).recv(". 2001:2002(1) ack 1")
+			if len(s.sent) != 1 || s.out.Flags != tcpseg.ACK || s.out.Window != 0 || s.out.Ack != v.irs.Add(2001) || s.tcb.State() != st {
+				t.Errorf("data in %v with the window shut: %q, window %d, then %v", st, s.sent, s.out.Window, s.tcb.State())
+			}
 		}
-		if st != Established && st != CloseWait {
-			s.tcb.CloseWrite(s.now)
-			s.flush()
-		}
-		switch st {
-		case FinWait2:
-			s.recv(". 2001:2001(0) ack 2")
-		case Closing:
-			s.recv("F. 1:2000(1999) ack 1 gso 1000")
-		case TimeWaiting:
-			s.recv("F. 1:2000(1999) ack 2 gso 1000")
-		}
-		s.quiet().state(st).recv(". 2001:2002(1) ack 1")
-		if len(s.sent) != 1 || s.out.Flags != tcpseg.ACK || s.out.Window != 0 || s.out.Ack != testIRS.Add(2001) || s.tcb.State() != st {
-			t.Errorf("data in %v with the window shut: %q, window %d, then %v", st, s.sent, s.out.Window, s.tcb.State())
-		}
-	}
+	})
 }
 
 // req: MUST-34 MUST-35 SHLD-15 SHLD-16 SHLD-17

@@ -41,36 +41,40 @@ func TestSynGivesUp(t *testing.T) {
 
 // req: ST-SS1 ST-SS2 ST-SS3 ST-SS4 ST-SS8 ST-SS9 5961-04
 func TestSynSentSegments(t *testing.T) {
-	for _, c := range []struct{ in, out string }{
-		{". 0:0(0) ack 0", "R 0:0(0)"},
-		{". 0:0(0) ack 2", "R 2:2(0)"},
-		{"R. 0:0(0) ack 2", ""},
-		{"R 0:0(0)", ""},
-		{". 0:0(0) ack 1", ""},
-		{"F 0:0(0)", ""},
-	} {
-		s := dialed(t, Options{}).quiet()
-		s.recv(c.in).state(SynSent)
-		if c.out == "" {
-			s.expect()
-		} else {
-			s.expect(c.out)
+	everyVariant(t, func(t *testing.T, v pktVariant) {
+		for _, c := range []struct{ in, out string }{
+			{". 0:0(0) ack 0", "R 0:0(0)"},
+			{". 0:0(0) ack 2", "R 2:2(0)"},
+			{"R. 0:0(0) ack 2", ""},
+			{"R 0:0(0)", ""},
+			{". 0:0(0) ack 1", ""},
+			{"F 0:0(0)", ""},
+		} {
+			s := v.dialed(t, Options{}).quiet()
+			s.recv(c.in).state(SynSent)
+			if c.out == "" {
+				s.expect()
+			} else {
+				s.expect(c.out)
+			}
 		}
-	}
-	s := dialed(t, Options{}).quiet().recv("R. 0:0(0) ack 1").expect().state(Closed)
-	if s.tcb.Err() != ErrRefused {
-		t.Errorf("error %v", s.tcb.Err())
-	}
+		s := v.dialed(t, Options{}).quiet().recv("R. 0:0(0) ack 1").expect().state(Closed)
+		if s.tcb.Err() != ErrRefused {
+			t.Errorf("error %v", s.tcb.Err())
+		}
+	})
 }
 
 // req: MUST-10 U-15 ST-SS7 ST-SR7
 func TestSimultaneousOpen(t *testing.T) {
-	s := dialed(t, Options{}).expect("S 0:0(0)")
-	s.recv("S 0:0(0) mss 1000 sackOK").expect("S. 0:0(0) ack 1").state(SynReceived)
-	s.recv("S. 0:0(0) ack 1").expect(". 1:1(0) ack 1").state(Established)
+	everyVariant(t, func(t *testing.T, v pktVariant) {
+		s := v.dialed(t, Options{}).expect("S 0:0(0)")
+		s.recv("S 0:0(0) mss 1000 sackOK").expect("S. 0:0(0) ack 1").state(SynReceived)
+		s.recv("S. 0:0(0) ack 1").expect(". 1:1(0) ack 1").state(Established)
 
-	s = dialed(t, Options{}).quiet()
-	s.recv("S 0:0(0) mss 1000").quiet().recv(". 1:1(0) ack 1").expect().state(Established)
+		s = v.dialed(t, Options{}).quiet()
+		s.recv("S 0:0(0) mss 1000").quiet().recv(". 1:1(0) ack 1").expect().state(Established)
+	})
 }
 
 // req: SHLD-18 SHLD-19 MUST-40 MUST-58 MUST-59 5681-15 1122-03 ST-ES10
@@ -317,65 +321,71 @@ func TestKeepAlive(t *testing.T) {
 
 // req: 1337-01 1337-03 6191-01 6191-02 6191-04 ST-TW2 ST-TW9 SHLD-4 P-2 P-9
 func TestTimeWaitRecord(t *testing.T) {
-	s := established(t, Options{}, tcpseg.Options{HasTimestamps: true, TSVal: 100})
-	s.tcb.CloseWrite(s.now)
-	s.flush()
-	s.recv("F. 1:1(0) ack 2 TS val 100 ecr 0").quiet().state(TimeWaiting)
-	w, ok := s.tcb.TimeWait()
-	if !ok {
-		t.Fatal("no record")
-	}
-	for _, c := range []struct {
-		seg          string
-		reply, reuse bool
-	}{
-		{"R 2:2(0)", false, false},
-		{". 2:2(0) ack 2 TS val 100 ecr 0", false, false},
-		{"S 1:1(0) TS val 101 ecr 0", false, true},
-		{"S 1:1(0) TS val 100 ecr 0", true, false},
-		{"S 9:9(0) TS val 100 ecr 0", false, true},
-		{"S 9:9(0)", false, true},
-		{"S 9:9(0) TS val 99 ecr 0", true, false},
-		{". 2:12(10) ack 2 TS val 100 ecr 0", true, false},
-		{"F. 1:1(0) ack 2 TS val 100 ecr 0", true, false},
-	} {
-		seg := s.parse(c.seg)
-		if r := w.Input(s.now, &seg); r.Reply != c.reply || r.Reuse != c.reuse {
-			t.Errorf("%s: %+v", c.seg, r)
+	everyVariant(t, func(t *testing.T, v pktVariant) {
+		s := v.established(t, Options{}, tcpseg.Options{HasTimestamps: true, TSVal: 100})
+		s.tcb.CloseWrite(s.now)
+		s.flush()
+		s.recv("F. 1:1(0) ack 2 TS val 100 ecr 0").quiet().state(TimeWaiting)
+		w, ok := s.tcb.TimeWait()
+		if !ok {
+			t.Fatal("no record")
 		}
-	}
+		for _, c := range []struct {
+			seg          string
+			reply, reuse bool
+		}{
+			{"R 2:2(0)", false, false},
+			{". 2:2(0) ack 2 TS val 100 ecr 0", false, false},
+			{"S 1:1(0) TS val 101 ecr 0", false, true},
+			{"S 1:1(0) TS val 100 ecr 0", true, false},
+			{"S 9:9(0) TS val 100 ecr 0", false, true},
+			{"S 9:9(0)", false, true},
+			{"S 9:9(0) TS val 99 ecr 0", true, false},
+			{". 2:12(10) ack 2 TS val 100 ecr 0", true, false},
+			{"F. 1:1(0) ack 2 TS val 100 ecr 0", true, false},
+		} {
+			seg := s.parse(c.seg)
+			if r := w.Input(s.now, &seg); r.Reply != c.reply || r.Reuse != c.reuse {
+				t.Errorf("%s: %+v", c.seg, r)
+			}
+		}
+	})
 }
 
 // Old connection without timestamps, new SYN with one.
 // req: 6191-03
 func TestTimeWaitWithoutTimestamps(t *testing.T) {
-	s := established(t, Options{}, sackPeer)
-	s.tcb.CloseWrite(s.now)
-	s.flush()
-	s.recv("F. 1:1(0) ack 2").quiet().state(TimeWaiting)
-	w, _ := s.tcb.TimeWait()
-	for seg, reuse := range map[string]bool{"S 1:1(0) TS val 5 ecr 0": true, "S 1:1(0)": false, "S 2:2(0)": true} {
-		seg := s.parse(seg)
-		if r := w.Input(s.now, &seg); r.Reuse != reuse {
-			t.Errorf("%+v: %+v", seg.Header, r)
+	everyVariant(t, func(t *testing.T, v pktVariant) {
+		s := v.established(t, Options{}, sackPeer)
+		s.tcb.CloseWrite(s.now)
+		s.flush()
+		s.recv("F. 1:1(0) ack 2").quiet().state(TimeWaiting)
+		w, _ := s.tcb.TimeWait()
+		for seg, reuse := range map[string]bool{"S 1:1(0) TS val 5 ecr 0": true, "S 1:1(0)": false, "S 2:2(0)": true} {
+			seg := s.parse(seg)
+			if r := w.Input(s.now, &seg); r.Reuse != reuse {
+				t.Errorf("%+v: %+v", seg.Header, r)
+			}
 		}
-	}
+	})
 }
 
 // Our window is not shut in SYN-RECEIVED: text for which there is no room begins at its edge.
 // req: MX-oSR
 func TestHalfOpenBehindTheWindow(t *testing.T) {
-	s := &script{T: t, now: 1000 * ms}
-	syn := s.parse("S 0:0(0) mss 1000")
-	h := Passive(s.now, &Config{LinkMSS: 1460, DefaultMSS: 536}, &syn, testISS, 0)
-	h.Output(s.now, &s.out)
-	text := s.parse(". " + span(1+int(s.out.Window), 1) + " ack 1")
-	if r, d := h.Input(s.now, &text); r != HalfOpenReply || d != DropSequence {
-		t.Errorf("text at the edge: %v, %v", r, d)
-	}
-	if !h.Output(s.now, &s.out) || format(&s.out) != ". 1:1(0) ack 1" {
-		t.Errorf("it is answered by %s", format(&s.out))
-	}
+	everyVariant(t, func(t *testing.T, v pktVariant) {
+		s, c := v.script(t), v.config(Options{})
+		syn := s.parse("S 0:0(0) mss 1000")
+		h := Passive(s.now, &c, &syn, v.iss, 0)
+		h.Output(s.now, &s.out)
+		text := s.parse(". " + span(1+int(s.out.Window), 1) + " ack 1")
+		if r, d := h.Input(s.now, &text); r != HalfOpenReply || d != DropSequence {
+			t.Errorf("text at the edge: %v, %v", r, d)
+		}
+		if !h.Output(s.now, &s.out) || s.format() != ". 1:1(0) ack 1" {
+			t.Errorf("it is answered by %s", s.format())
+		}
+	})
 }
 
 // A connection that is gone does not exist for its user.
@@ -400,58 +410,59 @@ func TestCallsOnClosed(t *testing.T) {
 // req: ST-SR1 ST-SR3 ST-SR5 ST-SR8 ST-SR9 ST-SR10 4987-06 ST-SR2 ST-SR15 P-5 MX-bSR MX-cSR MX-dSR MX-eSR MX-fSR
 // MX-hSR MX-iSR MX-kSR
 func TestHalfOpen(t *testing.T) {
-	if n := unsafe.Sizeof(HalfOpen{}); n > 256 {
-		t.Errorf("HalfOpen takes %d octets", n)
-	}
-	s := &script{T: t, now: 1000 * ms}
-	c := &Config{LinkMSS: 1460, DefaultMSS: 536}
-	syn := s.parse("S 0:0(0) mss 1000 sackOK TS val 7 ecr 0 wscale 2")
-	fresh := func() HalfOpen {
-		h := Passive(s.now, c, &syn, testISS, 0)
-		if !h.Output(s.now, &s.out) || format(&s.out) != "S. 0:0(0) ack 1" || s.out.Options.TSEcr != 7 {
-			t.Fatalf("%s %+v", format(&s.out), s.out.Options)
+	everyVariant(t, func(t *testing.T, v pktVariant) {
+		if n := unsafe.Sizeof(HalfOpen{}); n > 256 {
+			t.Errorf("HalfOpen takes %d octets", n)
 		}
-		return h
-	}
-	for _, tc := range []struct {
-		seg    string
-		result HalfOpenResult
-		out    string
-	}{
-		{"S 0:0(0) mss 1000 TS val 7 ecr 0", HalfOpenReply, "S. 0:0(0) ack 1"},
-		{"R 1:1(0)", HalfOpenDead, ""},
-		{"R 5:5(0)", HalfOpenReply, ". 1:1(0) ack 1"},
-		{"R 100000:100000(0)", HalfOpenDrop, ""},
-		{"S 5:5(0) TS val 8 ecr 0", HalfOpenReply, ". 1:1(0) ack 1"},
-		{"F 1:1(0) TS val 8 ecr 0", HalfOpenDrop, ""},
-		{". 1:1(0) ack 2 TS val 8 ecr 0", HalfOpenReply, "R 2:2(0)"},
-		{". 1:1(0) ack 0 TS val 8 ecr 0", HalfOpenReply, "R 0:0(0)"},
-		{". 1:1(0) ack 1", HalfOpenDrop, ""},
-		{". 1:1(0) ack 1 TS val 8 ecr 0", HalfOpenComplete, ""},
-		{"F. 1:11(10) ack 1 TS val 8 ecr 0", HalfOpenComplete, ""},
-	} {
+		s, c := v.script(t), v.config(Options{})
+		syn := s.parse("S 0:0(0) mss 1000 sackOK TS val 7 ecr 0 wscale 2")
+		fresh := func() HalfOpen {
+			h := Passive(s.now, &c, &syn, v.iss, 0)
+			if !h.Output(s.now, &s.out) || s.format() != "S. 0:0(0) ack 1" || s.out.Options.TSEcr != 7 {
+				t.Fatalf("%s %+v", s.format(), s.out.Options)
+			}
+			return h
+		}
+		for _, tc := range []struct {
+			seg    string
+			result HalfOpenResult
+			out    string
+		}{
+			{"S 0:0(0) mss 1000 TS val 7 ecr 0", HalfOpenReply, "S. 0:0(0) ack 1"},
+			{"R 1:1(0)", HalfOpenDead, ""},
+			{"R 5:5(0)", HalfOpenReply, ". 1:1(0) ack 1"},
+			{"R 100000:100000(0)", HalfOpenDrop, ""},
+			{"S 5:5(0) TS val 8 ecr 0", HalfOpenReply, ". 1:1(0) ack 1"},
+			{"F 1:1(0) TS val 8 ecr 0", HalfOpenDrop, ""},
+			{". 1:1(0) ack 2 TS val 8 ecr 0", HalfOpenReply, "R 2:2(0)"},
+			{". 1:1(0) ack 0 TS val 8 ecr 0", HalfOpenReply, "R 0:0(0)"},
+			{". 1:1(0) ack 1", HalfOpenDrop, ""},
+			{". 1:1(0) ack 1 TS val 8 ecr 0", HalfOpenComplete, ""},
+			{"F. 1:11(10) ack 1 TS val 8 ecr 0", HalfOpenComplete, ""},
+		} {
+			h := fresh()
+			seg := s.parse(tc.seg)
+			r, _ := h.Input(s.now, &seg)
+			out := ""
+			if h.Output(s.now, &s.out) {
+				out = s.format()
+			}
+			if r != tc.result || out != tc.out {
+				t.Errorf("%s: result %d %q, want %d %q", tc.seg, r, out, tc.result, tc.out)
+			}
+		}
 		h := fresh()
-		seg := s.parse(tc.seg)
-		r, _ := h.Input(s.now, &seg)
-		out := ""
-		if h.Output(s.now, &s.out) {
-			out = format(&s.out)
+		n := 0
+		for h.Expire(h.Deadline()) {
+			if !h.Output(s.now, &s.out) {
+				t.Fatal("nothing to resend")
+			}
+			n++
 		}
-		if r != tc.result || out != tc.out {
-			t.Errorf("%s: result %d %q, want %d %q", tc.seg, r, out, tc.result, tc.out)
+		if n != maxSynAcks {
+			t.Errorf("%d retransmissions of SYN,ACK", n)
 		}
-	}
-	h := fresh()
-	n := 0
-	for h.Expire(h.Deadline()) {
-		if !h.Output(s.now, &s.out) {
-			t.Fatal("nothing to resend")
-		}
-		n++
-	}
-	if n != maxSynAcks {
-		t.Errorf("%d retransmissions of SYN,ACK", n)
-	}
+	})
 }
 
 // req: TSO-11 TSO-14 TSO-15 TSO-16 6928-04 P-6
