@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,7 +25,7 @@ import (
 // ST-CL1 ST-CL2 ST-CL3 ST-LI1 ST-LI2 ST-LI3 ST-LI5 ST-SS1 ST-SS2 ST-SS3 ST-SS4 ST-SS5 ST-SS6 ST-SS7 ST-SS8 ST-SS9
 // ST-SR1 ST-SR2 ST-SR3 ST-SR4 ST-SR5 ST-SR6 ST-SR7 ST-SR8 ST-SR9 ST-SR10 ST-SR11
 func TestStateMatrix(t *testing.T) {
-	isns := []tcpseg.Seq{0, 0x7fffffff, 0xffffff00}
+	isns := []tcpseg.Seq{0, 0x7fffffff, 0xffffff00, 0xffffffff} // the last wraps with the SYN
 	for _, is6 := range []bool{false, true} {
 		for i, iss := range isns {
 			for j, irs := range isns {
@@ -212,9 +214,14 @@ func (m *cell) step(step string) error {
 		}
 		m.user = c
 	}
-	switch step {
-	case "write 10":
-		_, err := m.user.Write(make([]byte, 10))
+	word, arg, _ := strings.Cut(step, " ")
+	n, _ := strconv.Atoi(arg)
+	switch word {
+	case "write":
+		_, err := m.user.Write(make([]byte, n))
+		return err
+	case "read":
+		_, err := io.ReadFull(m.user, make([]byte, n))
 		return err
 	case "shutdown":
 		return m.user.CloseWrite()

@@ -116,8 +116,9 @@ func (v pktVariant) config(o Options) Config {
 	return Config{Options: o, LinkMSS: 1460, DefaultMSS: 536}
 }
 
-// isns are where sequence numbers begin: so that they wrap soon, change sign soon, or neither.
-var isns = []tcpseg.Seq{0, 0x7fffffff, 0xffffff00}
+// isns are where sequence numbers begin: so that none wraps, that they change sign with the SYN, that they wrap in the text, and
+// that they wrap with the SYN.
+var isns = []tcpseg.Seq{0, 0x7fffffff, 0xffffff00, 0xffffffff}
 
 // pktVariants are both IP versions with every pair of isns.
 func pktVariants() (all []pktVariant) {

@@ -48,7 +48,11 @@ func short(name string) State {
 	return State(name)
 }
 
-// setup says how a state is to be reached otherwise than with ten octets of ours acknowledged and all windows open.
+// before is how much either end has sent, and the other acknowledged, before the case begins: where numbers begin at 0xffffff00 the
+// next octet is the last before they wrap.
+const before = 254
+
+// setup says how a state is to be reached otherwise than with all acknowledged and all windows open.
 type setup uint8
 
 const (
@@ -86,7 +90,7 @@ type Case struct {
 	ID, Name string // the row of §18, and what the segment is
 	State    State
 	RcvBuf   int      // 0: the default
-	Steps    []string // "connect", "write 10", "shutdown", "close", or "< " and a segment
+	Steps    []string // "connect", "write 10", "read 10", "shutdown", "close", or "< " and a segment
 	Segment  string
 	Want     string // see Seen.Outcome
 
@@ -161,11 +165,12 @@ func (c *Case) reach(with setup) {
 	}
 	c.peer("S", 0)
 	c.Nxt = 1
-	c.peer(".", 0)
-	c.write()
+	c.peer(".", before)
+	c.do(fmt.Sprintf("read %d", before))
+	c.write(before)
 	c.peer(".", 0)
 	if with&flight != 0 {
-		c.write()
+		c.write(10)
 	}
 	c.end(with)
 }
@@ -173,10 +178,9 @@ func (c *Case) reach(with setup) {
 // end brings an established connection into c's state.
 func (c *Case) end(with setup) {
 	fill := 0
-	if with&shut != 0 {
-		fill = small
-		c.peerText(".", fill/2, c.Una)
-		fill /= 2
+	if with&shut != 0 { // what was read is too little to move the edge (MUST-39)
+		fill = (1 + small - c.Rcv) / 2
+		c.peerText(".", 1+small-c.Rcv-fill, c.Una)
 	}
 	hears := c.State == CW || c.State == CG || c.State == LA || c.State == TW
 	if fill > 0 && !hears {
@@ -205,9 +209,9 @@ func (c *Case) end(with setup) {
 
 func (c *Case) do(step string) { c.Steps = append(c.Steps, step) }
 
-func (c *Case) write() {
-	c.do("write 10")
-	c.Nxt += 10
+func (c *Case) write(n int) {
+	c.do(fmt.Sprintf("write %d", n))
+	c.Nxt += n
 }
 
 // peer lets a segment come that acknowledges all.
