@@ -2,6 +2,7 @@ package main
 
 import (
 	"sync/atomic"
+	"time"
 
 	"ustack/tcpseg"
 )
@@ -12,9 +13,13 @@ type meter struct {
 	sent  atomic.Int64 // octets of payload
 	again atomic.Int64 // those of them that had been sent before
 
-	next  tcpseg.Seq // the first number not sent yet
-	begun bool
+	began atomic.Int64 // when the first segment came, Unix ns; 0: not yet
+
+	next tcpseg.Seq // the first number not sent yet
 }
+
+// start returns when the first segment came.
+func (m *meter) start() time.Time { return time.Unix(0, m.began.Load()) }
 
 // see counts a segment.
 func (m *meter) see(seg *tcpseg.Segment) {
@@ -22,8 +27,9 @@ func (m *meter) see(seg *tcpseg.Segment) {
 	if seg.Flags.Has(tcpseg.SYN) {
 		from++ // the SYN comes before the data
 	}
-	if !m.begun {
-		m.begun, m.next = true, from
+	if m.began.Load() == 0 {
+		m.next = from
+		m.began.Store(time.Now().UnixNano())
 	}
 	if n == 0 {
 		return

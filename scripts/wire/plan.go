@@ -54,6 +54,8 @@ func (c *config) plan() []trial {
 				list = append(list, trial{Cell: l, Senders: []string{s}, Seed: seed, Length: c.length})
 			}
 		}
+	}
+	for seed := c.first; seed < c.first+c.seeds; seed++ {
 		for _, l := range fairCells(c.quick) {
 			for _, pair := range fairPairs {
 				list = append(list, trial{Cell: l, Senders: pair, Seed: seed, Length: 3 * c.length, Warm: c.length})
@@ -89,38 +91,35 @@ func (c *config) wants(t *trial) bool {
 // repeats is how often a trial is done at most when the machine was busy with something else.
 const repeats = 3
 
-// runAll does the trials, c.parallel at a time, and tells about each as it ends. The outcomes are in
-// the order of list; those that ctx prevented are left out.
+// runAll does the trials and tells about each. The outcomes are in the order of list; those that ctx
+// prevented are left out. What failed, or had a gap longer than patience, is done again at the end;
+// then the attempt with the shortest gap counts.
 func runAll(ctx context.Context, list []trial, c *config, m *metronome) []outcome {
-	done := make([]*outcome, len(list))
-	next := make(chan int)
-	var workers sync.WaitGroup
-	var mu sync.Mutex
-	count := 0
-	for range c.parallel {
-		workers.Go(func() {
-			for i := range next {
-				o := list[i].repeat(ctx, m, c.patience)
-				mu.Lock()
-				done[i] = &o
-				count++
-				fmt.Fprintf(os.Stderr, "%3d/%d %s\n", count, len(list), o.line())
-				mu.Unlock()
-			}
-		})
-	}
-feed:
+	best := make([]*outcome, len(list))
+	todo := make([]int, len(list))
 	for i := range list {
-		select {
-		case next <- i:
-		case <-ctx.Done():
-			break feed
-		}
+		todo[i] = i
 	}
-	close(next)
-	workers.Wait()
+	for attempt := 0; attempt < repeats && len(todo) > 0; attempt++ {
+		var again []int
+		for len(todo) > 0 && ctx.Err() == nil {
+			n := waveOf(list, todo, c.parallel)
+			for k, o := range wave(ctx, list, todo[:n], m) {
+				i := todo[k]
+				if o.betterThan(best[i]) {
+					best[i] = &o
+				}
+				if o.Err != "" || o.Gap > c.patience {
+					again = append(again, i)
+				}
+				fmt.Fprintf(os.Stderr, "%3d/%d %s\n", i+1, len(list), o.line())
+			}
+			todo = todo[n:]
+		}
+		todo = again
+	}
 	var all []outcome
-	for _, o := range done {
+	for _, o := range best {
 		if o != nil {
 			all = append(all, *o)
 		}
@@ -128,17 +127,51 @@ feed:
 	return all
 }
 
-// repeat does the trial, and does it again when the relay was kept from its work for longer than
-// patience. The best of the attempts counts: the one with the shortest gap.
-func (t trial) repeat(ctx context.Context, m *metronome, patience time.Duration) outcome {
-	best := t.run(ctx, m)
-	for i := 1; i < repeats && ctx.Err() == nil && (best.Err != "" || best.Gap > patience); i++ {
-		o := t.run(ctx, m)
-		if o.Err == "" && (best.Err != "" || o.Gap < best.Gap) {
-			best = o
-		}
+// betterThan prefers an attempt without an error, and then the shorter gap.
+func (o *outcome) betterThan(p *outcome) bool {
+	switch {
+	case p == nil:
+		return true
+	case (o.Err == "") != (p.Err == ""):
+		return o.Err == ""
 	}
-	return best
+	return o.Gap < p.Gap
+}
+
+// waveOf returns how many of the next trials may go together: they end at the same time.
+func waveOf(list []trial, todo []int, most int) int {
+	n := 1
+	for n < min(most, len(todo)) && list[todo[n]].Length == list[todo[0]].Length {
+		n++
+	}
+	return n
+}
+
+// wave does trials at the same time. All are set up before the first begins and taken down after the
+// last has ended: meanwhile nothing else happens in this process.
+func wave(ctx context.Context, list []trial, which []int, m *metronome) []outcome {
+	outcomes := make([]outcome, len(which))
+	var running sync.WaitGroup
+	var rigs []*rig
+	start := make(chan struct{})
+	for k, i := range which {
+		r, err := list[i].build(ctx, m)
+		if err != nil {
+			outcomes[k] = outcome{trial: list[i], Err: err.Error()}
+			continue
+		}
+		rigs = append(rigs, r)
+		running.Go(func() {
+			<-start
+			outcomes[k] = r.run(ctx)
+		})
+	}
+	close(start)
+	running.Wait()
+	for _, r := range rigs {
+		r.close()
+	}
+	return outcomes
 }
 
 // line tells what happened.

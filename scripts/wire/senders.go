@@ -44,12 +44,8 @@ const (
 	bigBuffer = 16 << 20
 )
 
+// receiverEndpoint is where all senders send to.
 var receiverEndpoint = netip.AddrPortFrom(receiverAddr.Addr(), receiverPort).String()
-
-// receiverConfig makes a receiver whose window holds nobody back.
-var receiverConfig = net.ListenConfig{Control: control(func(fd int) error {
-	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, bigBuffer)
-})}
 
 // control lets f set up a socket before it is used.
 func control(f func(fd int) error) func(network, address string, c syscall.RawConn) error {
@@ -96,14 +92,7 @@ func kernelDetail(c net.Conn) string {
 	if !ok {
 		return ""
 	}
-	raw, err := t.SyscallConn()
-	if err != nil {
-		return err.Error()
-	}
-	var info *unix.TCPInfo
-	err = errors.Join(raw.Control(func(fd uintptr) {
-		info, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
-	}), err)
+	info, err := tcpInfo(t)
 	if err != nil {
 		return err.Error()
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"net/netip"
 	"time"
 )
 
@@ -45,8 +44,8 @@ type outcome struct {
 // reading is what was seen of one flow between Warm and Length.
 type reading struct {
 	Sender    string    `json:"sender"`
-	Goodput   float64   `json:"goodput"`   // Mbit/s that the receiver read
-	Delivered int64     `json:"delivered"` // octets that the receiver read
+	Goodput   float64   `json:"goodput"`   // Mbit/s
+	Delivered int64     `json:"delivered"` // octets that the receiver got in order
 	Sent      int64     `json:"sent"`      // octets of payload that came to the relay
 	Again     int64     `json:"again"`     // those of them that had come before
 	Second    []float64 `json:"second"`    // goodput of each second from the beginning
@@ -61,55 +60,89 @@ func (r *reading) rexmit() float64 {
 	return 100 * float64(r.Again) / float64(r.Delivered)
 }
 
+// rig is a trial that is set up.
+type rig struct {
+	trial
+	wire     *wire
+	receiver *receiver
+	senders  []*sender // in the order of Senders
+	pumps    []*pump
+}
+
+// build sets a trial up. Namespaces and devices take long system calls: this is not the time to measure.
+func (t trial) build(ctx context.Context, m *metronome) (r *rig, err error) {
+	r = &rig{trial: t}
+	defer func() {
+		if err != nil {
+			r.close()
+		}
+	}()
+	if r.wire, err = newWire(t.Cell, t.Seed, m); err != nil {
+		return nil, err
+	}
+	ln, err := r.wire.listen(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("the receiver: %w", err)
+	}
+	r.receiver = newReceiver(ln)
+	for _, name := range t.Senders {
+		s, err := senders[name](r.wire)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		r.senders = append(r.senders, s)
+	}
+	return r, nil
+}
+
+func (r *rig) close() {
+	for _, p := range r.pumps {
+		p.stop()
+	}
+	for _, s := range r.senders {
+		s.close()
+	}
+	if r.receiver != nil {
+		r.receiver.close()
+	}
+	if r.wire != nil {
+		r.wire.close()
+	}
+}
+
 // run does the trial. It takes a little more than Length.
-func (t trial) run(ctx context.Context, m *metronome) outcome {
-	o := outcome{trial: t}
-	ctx, cancel := context.WithTimeout(ctx, t.Length+20*time.Second)
+func (r *rig) run(ctx context.Context) outcome {
+	o := outcome{trial: r.trial}
+	ctx, cancel := context.WithTimeout(ctx, r.Length+20*time.Second)
 	defer cancel()
 	start := time.Now()
-	flows, err := t.measure(ctx)
-	if err == nil {
-		err = ctx.Err()
-	}
-	o.Flows, o.Gap = flows, m.worst(start)
+	flows, err := r.measure(ctx)
+	o.Flows, o.Gap = flows, r.wire.metronome.worst(start)
 	if err != nil {
 		o.Err = err.Error()
 	}
 	return o
 }
 
-// measure builds the wire, lets the senders send and reads the counters.
-func (t trial) measure(ctx context.Context) (flows []reading, err error) {
-	w, err := newWire(t.Cell, t.Seed)
-	if err != nil {
-		return nil, err
-	}
-	defer w.close()
-	ln, err := w.listen(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("the receiver: %w", err)
-	}
-	r := newReceiver(ln)
-	defer r.close()
-	pumps := make([]*pump, len(t.Senders))
-	for _, i := range t.order() {
-		s, err := senders[t.Senders[i]](w)
+// measure has the senders send and reads the counters.
+func (r *rig) measure(ctx context.Context) ([]reading, error) {
+	r.pumps = make([]*pump, 0, len(r.senders))
+	for _, i := range r.order() {
+		p, err := r.begin(ctx, r.senders[i])
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", r.Senders[i], err)
 		}
-		defer s.close()
-		if pumps[i], err = t.begin(ctx, s, r); err != nil {
-			return nil, fmt.Errorf("%s: %w", t.Senders[i], err)
-		}
-		defer pumps[i].stop()
+		p.place = i
+		r.pumps = append(r.pumps, p)
 	}
-	if flows, err = t.watch(ctx, pumps); err != nil {
+	flows, err := r.watch(ctx)
+	if err != nil {
 		return nil, err
 	}
-	for i, p := range pumps {
-		flows[i].Detail = p.sender.detail(p.conn)
+	for _, p := range r.pumps {
+		flows[p.place].Detail = p.sender.detail(p.conn)
 	}
-	return flows, w.check()
+	return flows, r.wire.check()
 }
 
 // order is in which order the senders begin: with every seed another one is the first.
@@ -124,6 +157,7 @@ func (t trial) order() []int {
 
 // pump is a flow from end to end.
 type pump struct {
+	place  int // in Senders
 	sender *sender
 	conn   net.Conn
 	flow   *flow
@@ -132,18 +166,18 @@ type pump struct {
 
 // begin connects a sender and has it send. With company it waits for up to two round trips before,
 // as the seed says, so that flows do not begin in step.
-func (t trial) begin(ctx context.Context, s *sender, r *receiver) (*pump, error) {
-	if len(t.Senders) > 1 {
-		luck := rand.New(rand.NewPCG(uint64(t.Seed), uint64(s.port.addr.Addr().As4()[3])))
-		wait(ctx, time.Duration(luck.Int64N(2*int64(t.Cell.RTT))))
+func (r *rig) begin(ctx context.Context, s *sender) (*pump, error) {
+	if len(r.Senders) > 1 {
+		luck := rand.New(rand.NewPCG(uint64(r.Seed), uint64(s.port.addr.Addr().As4()[3])))
+		wait(ctx, time.Duration(luck.Int64N(2*int64(r.Cell.RTT))))
 	}
 	c, err := s.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
 	p := &pump{sender: s, conn: c, done: make(chan struct{})}
-	go p.send()
-	if err := p.find(ctx, r, s.port.addr.Addr()); err != nil {
+	go p.send(r.wire.metronome)
+	if err := p.find(ctx, r.receiver); err != nil {
 		p.stop()
 		return nil, err
 	}
@@ -151,26 +185,28 @@ func (t trial) begin(ctx context.Context, s *sender, r *receiver) (*pump, error)
 }
 
 // find waits for the other end.
-func (p *pump) find(ctx context.Context, r *receiver, from netip.Addr) error {
+func (p *pump) find(ctx context.Context, r *receiver) error {
 	select {
 	case p.flow = <-r.flows:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if p.flow.from != from {
-		return fmt.Errorf("a connection from %v, want one from %v", p.flow.from, from)
+	if want := p.sender.port.addr.Addr(); p.flow.from != want {
+		return fmt.Errorf("a connection from %v, want one from %v", p.flow.from, want)
 	}
 	return nil
 }
 
-// send writes as fast as the sender takes it.
-func (p *pump) send() {
+// send writes as fast as the sender takes it, a block on every beat at most: to fill a large buffer at
+// once would keep the relay from its work for milliseconds.
+func (p *pump) send(m *metronome) {
 	defer close(p.done)
 	buf := make([]byte, 64<<10)
 	for {
 		if _, err := p.conn.Write(buf); err != nil {
 			return
 		}
+		m.wait()
 	}
 }
 
@@ -191,35 +227,35 @@ type counters struct{ got, sent, again int64 }
 
 func (p *pump) counters() counters {
 	m := &p.sender.port.meter
-	return counters{p.flow.got.Load(), m.sent.Load(), m.again.Load()}
+	return counters{p.flow.got(), m.sent.Load(), m.again.Load()}
 }
 
-// watch reads the counters every second until Length is over, from when the last sender has begun.
-func (t trial) watch(ctx context.Context, pumps []*pump) ([]reading, error) {
-	start := pumps[t.order()[len(pumps)-1]].flow.began
+// watch reads the counters every second until Length is over, counted from the SYN of the last sender.
+func (r *rig) watch(ctx context.Context) ([]reading, error) {
+	start := r.pumps[len(r.pumps)-1].sender.port.meter.start()
 	from := start
-	flows := make([]reading, len(pumps))
-	first := make([]counters, len(pumps)) // where the measurement begins
-	last := make([]counters, len(pumps))
-	for at := time.Second; at <= t.Length; at += time.Second {
+	flows := make([]reading, len(r.pumps))
+	first := make([]counters, len(r.pumps)) // where the measurement begins
+	last := make([]counters, len(r.pumps))
+	for at := time.Second; at <= r.Length; at += time.Second {
 		wait(ctx, time.Until(start.Add(at)))
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("the measurement was cut short: %w", ctx.Err())
 		}
-		for i, p := range pumps {
+		for i, p := range r.pumps {
 			now := p.counters()
-			flows[i].Second = append(flows[i].Second, mbits(now.got-last[i].got, time.Second))
+			flows[p.place].Second = append(flows[p.place].Second, mbits(now.got-last[i].got, time.Second))
 			last[i] = now
 		}
-		if at == t.Warm {
+		if at == r.Warm {
 			from = time.Now()
 			copy(first, last)
 		}
 	}
 	took := time.Since(from)
-	for i := range flows {
-		f, a, b := &flows[i], first[i], last[i]
-		f.Sender = t.Senders[i]
+	for i, p := range r.pumps {
+		f, a, b := &flows[p.place], first[i], last[i]
+		f.Sender = r.Senders[p.place]
 		f.Delivered, f.Sent, f.Again = b.got-a.got, b.sent-a.sent, b.again-a.again
 		f.Goodput = mbits(f.Delivered, took)
 	}

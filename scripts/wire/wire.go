@@ -32,11 +32,12 @@ var (
 // wire is a relay: senders at ports on the one side, one receiver behind a bottleneck on the other.
 // Packets from all senders go through the same queue.
 type wire struct {
-	home   *netns.Namespace // the receiver's
-	device *tun.Device      // to the receiver's kernel
-	far    *link.Impaired   // the device behind the bottleneck
-	relays sync.WaitGroup
-	made   int // ports, plugged or not
+	home      *netns.Namespace // the receiver's
+	metronome *metronome
+	device    *tun.Device    // to the receiver's kernel
+	far       *link.Impaired // the device behind the bottleneck
+	relays    sync.WaitGroup
+	made      int // ports, plugged or not
 
 	mu     sync.Mutex
 	ports  []*port
@@ -55,12 +56,12 @@ type port struct {
 // newWire makes a bottleneck of rate bits per second, one bandwidth-delay product of queue in octets,
 // and half of the round trip in each direction. Only packets to the receiver are lost at random:
 // seed and a packet's place in the sequence decide, so that all senders meet the same luck.
-func newWire(c cell, seed int) (*wire, error) {
+func newWire(c cell, seed int, m *metronome) (*wire, error) {
 	home, err := netns.New()
 	if err != nil {
 		return nil, err
 	}
-	w := &wire{home: home}
+	w := &wire{home: home, metronome: m}
 	err = home.Do(func() (err error) {
 		w.device, err = openDevice(receiverAddr)
 		return err
@@ -70,7 +71,7 @@ func newWire(c cell, seed int) (*wire, error) {
 		return nil, fmt.Errorf("the receiver's device: %w", err)
 	}
 	half := c.RTT / 2
-	w.far = link.Impair(w.device, link.Spec{
+	w.far = link.Impair(m.time(w.device), link.Spec{
 		Out:  link.Faults{Loss: c.Loss, Delay: half, Rate: c.Rate, Queue: c.bdp()},
 		In:   link.Faults{Delay: half},
 		Seed: uint64(seed),
@@ -110,7 +111,7 @@ func (w *wire) kernelPort(n *netns.Namespace) (*port, error) {
 	}
 	p.undo = append(p.undo, func() { d.Close() })
 	p.drops = func() uint64 { return d.Stats().QueueDrops }
-	w.plug(p, d.Queues()[0])
+	w.plug(p, d)
 	return p, nil
 }
 
@@ -120,13 +121,13 @@ func (w *wire) memoryPort() (*port, *link.Memory) {
 	near, far := link.Pair(link.PairConfig{MTU: mtu, QueueLen: portQueue})
 	p.undo = append(p.undo, func() { near.Close(); far.Close() })
 	p.drops = func() uint64 { return near.Stats().QueueDrops + far.Stats().QueueDrops }
-	w.plug(p, far.Queues()[0])
+	w.plug(p, far)
 	return p, near
 }
 
-// plug starts to carry what comes out of q to the bottleneck.
-func (w *wire) plug(p *port, q link.Queue) {
-	p.queue = q
+// plug starts to carry what comes out of l to the bottleneck.
+func (w *wire) plug(p *port, l link.Link) {
+	p.queue = w.metronome.time(l).Queues()[0]
 	w.mu.Lock()
 	w.ports = append(w.ports, p)
 	w.mu.Unlock()
@@ -225,7 +226,7 @@ func (w *wire) check() error {
 func (w *wire) listen(ctx context.Context) (net.Listener, error) {
 	var ln net.Listener
 	err := w.home.Do(func() (err error) {
-		ln, err = receiverConfig.Listen(ctx, "tcp4", receiverEndpoint)
+		ln, err = listen(ctx)
 		return err
 	})
 	return ln, err
