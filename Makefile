@@ -72,6 +72,12 @@ bench: build ## ustack beside the raw device, the kernel and gVisor: fifteen min
 	cd scripts/bench && CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -o ../../bin/ustack-bench .
 	$(SUDO) $(if $(QUICK),QUICK=$(QUICK)) bin/ustack-bench $(ARGS)
 
+.PHONY: wire
+wire: ## ustack beside the kernel and gVisor behind a bad link: 13 minutes, QUICK=1 half of one (root)
+	@scripts/setup go
+	$(BUILD) -o bin/ustack-wire ./scripts/wire
+	$(SUDO) $(if $(QUICK),QUICK=$(QUICK)) bin/ustack-wire $(ARGS)
+
 .PHONY: microbench
 microbench: ## the benchmarks of every package
 	@scripts/setup go

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"ustack/scripts/netns"
 )
 
 // engine is one way to serve HTTP, in a process of its own.
@@ -77,8 +79,8 @@ func (c *config) variants(list []engine) []engine {
 // running is an engine at work.
 type running struct {
 	engine
-	client *namespace // where its clients are started
-	server *namespace
+	client *netns.Namespace // where its clients are started
+	server *netns.Namespace
 	cmd    *exec.Cmd
 	log    bytes.Buffer
 	exited chan struct{}
@@ -94,7 +96,7 @@ func (e engine) start(ctx context.Context, tools *tools) (*running, error) {
 	}
 	r.cmd = exec.Command(tools.programs[e.command[0]], e.command[1:]...)
 	r.cmd.Stdout, r.cmd.Stderr = &r.log, &r.log
-	if err := r.server.do(r.cmd.Start); err != nil {
+	if err := r.server.Do(r.cmd.Start); err != nil {
 		r.leave()
 		return nil, fmt.Errorf("start %s: %w", e.Name, err)
 	}
@@ -153,9 +155,9 @@ func (r *running) stop() {
 
 func (r *running) leave() {
 	if r.server != r.client {
-		r.server.close()
+		r.server.Close()
 	}
-	r.client.close()
+	r.client.Close()
 }
 
 // alive reports an engine that has died.
@@ -195,7 +197,7 @@ func (r *running) begin(ctx context.Context, name string, args ...string) (*exec
 	cmd.WaitDelay = time.Second
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	return cmd, &out, r.client.do(cmd.Start)
+	return cmd, &out, r.client.Do(cmd.Start)
 }
 
 // run runs a client to its end and returns what it printed.

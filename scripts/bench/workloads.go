@@ -167,10 +167,10 @@ func runDownload(ctx context.Context, r *running, _ *session) (float64, error) {
 // runUpload has the client's kernel send with CUBIC. BBR, the default of some, paces a lone flow by its own estimate of
 // the path, and that settles at one of two or three rates by chance: then the figure is not the receiver's.
 func runUpload(ctx context.Context, r *running, s *session) (float64, error) {
-	if err := r.client.do(func() error { return sendWith("cubic") }); err != nil {
+	if err := r.client.Do(func() error { return sendWith("cubic") }); err != nil {
 		return 0, err
 	}
-	defer r.client.do(func() error { return sendWith("") })
+	defer r.client.Do(func() error { return sendWith("") })
 	return sendFile(ctx, r, s)
 }
 
@@ -344,6 +344,6 @@ func tailOf(conns int) func(context.Context, *running, *session) (float64, error
 }
 
 func runDrops(_ context.Context, r *running, _ *session) (float64, error) {
-	n, err := r.client.drops()
+	n, err := lostTo(r.client)
 	return float64(n), err
 }

@@ -182,6 +182,7 @@ func (o *outcome) line() string {
 		f := &o.Flows[i]
 		fmt.Fprintf(&b, " %s %.1f Mbit/s, %.2f %% again (%s)", f.Sender, f.Goodput, f.rexmit(), f.Detail)
 	}
+	fmt.Fprintf(&b, "; %d lost, %d too many", o.Lost, o.Overflow)
 	if o.Gap > 0 {
 		fmt.Fprintf(&b, "; gap %v", o.Gap.Round(100*time.Microsecond))
 	}

@@ -96,8 +96,8 @@ func kernelDetail(c net.Conn) string {
 	if err != nil {
 		return err.Error()
 	}
-	return fmt.Sprintf("cwnd %d ssthresh %d segments, srtt %d µs, rexmits %d, lost %d, reordering %d",
-		info.Snd_cwnd, info.Snd_ssthresh, info.Rtt, info.Total_retrans, info.Lost, info.Reordering)
+	return fmt.Sprintf("cwnd %d ssthresh %d segments, RTT %dus, least RTT %dus, rexmits %d, lost %d, reordering %d",
+		info.Snd_cwnd, info.Snd_ssthresh, info.Rtt, info.Min_rtt, info.Total_retrans, info.Lost, info.Reordering)
 }
 
 // newUStack attaches ustack with its default options.
@@ -123,6 +123,6 @@ func ustackDetail(c net.Conn) string {
 		return ""
 	}
 	i := t.Info()
-	return fmt.Sprintf("cwnd %d ssthresh %d segments, srtt %d µs, rexmits %d, recoveries %d, RTOs %d, phase %v",
-		i.Cwnd/i.MSS, i.SSThresh/i.MSS, int64(i.SRTT)/1000, i.Retransmits, i.FastRecoveries, i.RTOs, i.Phase)
+	return fmt.Sprintf("cwnd %d ssthresh %d segments, RTT %dus, least RTT %dus, rexmits %d, recoveries %d, RTOs %d, phase %v",
+		i.Cwnd/i.MSS, i.SSThresh/i.MSS, int64(i.SRTT)/1000, int64(i.MinRTT)/1000, i.Retransmits, i.FastRecoveries, i.RTOs, i.Phase)
 }

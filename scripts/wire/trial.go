@@ -36,9 +36,13 @@ func (t trial) String() string { return fmt.Sprintf("%v, seed %d, %v", t.Cell, t
 // outcome is what a trial gave.
 type outcome struct {
 	trial
-	Flows []reading     `json:"flows"` // in the order of Senders
-	Gap   time.Duration `json:"gap"`   // the longest time in which the relay was kept from its work
-	Err   string        `json:"err,omitempty"`
+	Flows []reading `json:"flows"` // in the order of Senders
+	// Lost and Overflow are the packets to the receiver that were lost since the beginning: at random, and for
+	// want of a place in the queue.
+	Lost     uint64        `json:"lost"`
+	Overflow uint64        `json:"overflow"`
+	Gap      time.Duration `json:"gap"` // the longest time in which the relay was kept from its work
+	Err      string        `json:"err,omitempty"`
 }
 
 // reading is what was seen of one flow between Warm and Length.
@@ -49,6 +53,7 @@ type reading struct {
 	Sent      int64     `json:"sent"`      // octets of payload that came to the relay
 	Again     int64     `json:"again"`     // those of them that had come before
 	Second    []float64 `json:"second"`    // goodput of each second from the beginning
+	Repeated  []int64   `json:"repeated"`  // octets that came again in each second
 	Detail    string    `json:"detail"`    // what the sender knew at the end
 }
 
@@ -118,6 +123,8 @@ func (r *rig) run(ctx context.Context) outcome {
 	start := time.Now()
 	flows, err := r.measure(ctx)
 	o.Flows, o.Gap = flows, r.wire.metronome.worst(start)
+	_, faults := r.wire.far.Faults()
+	o.Lost, o.Overflow = faults.Lost, faults.Overflow
 	if err != nil {
 		o.Err = err.Error()
 	}
@@ -245,6 +252,7 @@ func (r *rig) watch(ctx context.Context) ([]reading, error) {
 		for i, p := range r.pumps {
 			now := p.counters()
 			flows[p.place].Second = append(flows[p.place].Second, mbits(now.got-last[i].got, time.Second))
+			flows[p.place].Repeated = append(flows[p.place].Repeated, now.again-last[i].again)
 			last[i] = now
 		}
 		if at == r.Warm {

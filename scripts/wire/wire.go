@@ -76,7 +76,7 @@ func newWire(c cell, seed int, m *metronome) (*wire, error) {
 		In:   link.Faults{Delay: half},
 		Seed: uint64(seed),
 	})
-	w.relays.Go(w.back)
+	w.relays.Go(func() { w.carry(w.far.Queues()[0], w.back) })
 	return w, nil
 }
 
@@ -131,39 +131,36 @@ func (w *wire) plug(p *port, l link.Link) {
 	w.mu.Lock()
 	w.ports = append(w.ports, p)
 	w.mu.Unlock()
-	w.relays.Go(func() { w.forth(p) })
-}
-
-// forth carries packets from a sender to the bottleneck.
-func (w *wire) forth(p *port) {
-	out := w.far.Queues()[0]
-	w.carry(p.queue, func(packet []byte) {
-		if len(packet) > mtu {
-			w.fault(fmt.Errorf("a packet of %d octets from %v", len(packet), p.addr.Addr()))
-			return
-		}
-		if ip, reason := ippkt.Parse(packet); reason == 0 && ip.Proto == ippkt.ProtoTCP {
-			if seg, err := tcpseg.Parse(ip.Payload); err == nil {
-				p.meter.see(&seg)
-			}
-		}
-		if err := out.Write(link.Offload{}, packet, [4][]byte{}); err != nil && !errors.Is(err, net.ErrClosed) {
-			w.fault(err)
-		}
+	w.relays.Go(func() {
+		w.carry(p.queue, func(packet []byte) { w.forward(p, packet) })
 	})
 }
 
-// back carries packets from the receiver to the senders they are for.
-func (w *wire) back() {
-	w.carry(w.far.Queues()[0], func(packet []byte) {
-		ip, reason := ippkt.Parse(packet)
-		if reason != 0 {
-			return
+// forward takes a packet from a sender to the bottleneck.
+func (w *wire) forward(p *port, packet []byte) {
+	if len(packet) > mtu {
+		w.fault(fmt.Errorf("a packet of %d octets from %v", len(packet), p.addr.Addr()))
+		return
+	}
+	if ip, reason := ippkt.Parse(packet); reason == 0 && ip.Proto == ippkt.ProtoTCP {
+		if seg, err := tcpseg.Parse(ip.Payload); err == nil {
+			p.meter.see(&seg)
 		}
-		if p := w.portOf(ip.Dst.Netip()); p != nil {
-			p.queue.Write(link.Offload{}, packet, [4][]byte{}) // closed at the end
-		}
-	})
+	}
+	if err := w.far.Queues()[0].Write(link.Offload{}, packet, [4][]byte{}); err != nil && !errors.Is(err, net.ErrClosed) {
+		w.fault(err)
+	}
+}
+
+// back takes a packet from the receiver to the sender it is for.
+func (w *wire) back(packet []byte) {
+	ip, reason := ippkt.Parse(packet)
+	if reason != 0 {
+		return
+	}
+	if p := w.portOf(ip.Dst.Netip()); p != nil {
+		p.queue.Write(link.Offload{}, packet, [4][]byte{}) // closed at the end
+	}
 }
 
 func (w *wire) portOf(a netip.Addr) *port {
