@@ -74,6 +74,8 @@ var switches = []struct {
 	{"HyStart", func(o *tcb.Options) { o.NoHyStart = true }},
 	{"timestamps", func(o *tcb.Options) { o.NoTimestamps = true }},
 	{"SACK and timestamps", func(o *tcb.Options) { o.NoSACK, o.NoTimestamps = true, true }},
+	{"quick ACKs", func(o *tcb.Options) { o.NoQuickACK = true }},
+	{"bursts (pacing on)", func(o *tcb.Options) { o.Pacing = true }},
 }
 
 // build makes the network of a cell with its flow.
