@@ -23,6 +23,7 @@ type task struct {
 }
 
 // TestDifferences runs every script on every engine, and compares what comes of it with each other and with the document.
+// req: MUST-10 MUST-12 SHLD-3
 func TestDifferences(t *testing.T) {
 	if testing.Short() {
 		t.Skip("SKIPPED by -short")

@@ -191,10 +191,10 @@ func (r *run) step(text string) string {
 	}
 	e.c.SetDeadline(time.Now().Add(stuck))
 	if words[len(words)-1] != "&" {
-		return r.call1(e, words[0], words[1], n)
+		return r.perform(e, words[0], words[1], n)
 	}
 	e.behind.Go(func() {
-		result := r.call1(e, words[0], words[1], n)
+		result := r.perform(e, words[0], words[1], n)
 		e.mu.Lock()
 		e.late = append(e.late, words[1]+": "+result)
 		e.mu.Unlock()
@@ -234,8 +234,8 @@ func (r *run) from(who string) direction {
 	return fromFar
 }
 
-// call1 is one call of an application.
-func (r *run) call1(e *end, who, what string, n int) string {
+// perform is one call of an application.
+func (r *run) perform(e *end, who, what string, n int) string {
 	switch what {
 	case "write":
 		return e.write(who, n)
