@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"testing"
 
+	"ustack/stack/cc"
 	"ustack/tcpseg"
 )
 
@@ -14,14 +15,21 @@ var fuzzStates = [...]State{Established, SynSent, SynReceived, FinWait1, FinWait
 // promised edge never moves left, no busy loop, counters that fit.
 func FuzzInput(f *testing.F) {
 	for i := range fuzzStates {
-		f.Add(append([]byte{byte(i), byte(i)}, noise(uint64(i), 4, 40)...))
+		f.Add(append([]byte{byte(i), byte(i), byte(i)}, noise(uint64(i), 4, 40)...))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
-		if len(in) < 2 || len(in) > 4096 {
+		if len(in) < 3 || len(in) > 4096 {
 			return
 		}
-		s := reachAs(t, fuzzStates[int(in[1])%len(fuzzStates)], fuzzOptions(in[0], in[1]), fuzzPeer(in[0], in[1]))
-		for in = in[2:]; len(in) >= 10; in = in[10:] {
+		st, o, peer := fuzzStates[int(in[1])%len(fuzzStates)], fuzzOptions(in[0], in[1]), fuzzPeer(in[0], in[1])
+		o.NoQuickACK, o.Pacing, o.NoMTUProbe = in[2]&1 != 0, in[2]&2 != 0, in[2]&4 != 0
+		var s *script
+		if st == SynReceived && in[2]&8 != 0 {
+			s = fastOpened(t, o, peer)
+		} else {
+			s = reachAs(t, st, o, peer)
+		}
+		for in = in[3:]; len(in) >= 10; in = in[10:] {
 			before, adv := s.tcb.State(), s.tcb.rcv.adv
 			s.now += Time(in[8]) * ms
 			if s.tcb.Deadline() != 0 && s.tcb.Deadline() <= s.now {
@@ -42,6 +50,18 @@ func FuzzInput(f *testing.F) {
 			}
 		}
 	})
+}
+
+// fastOpened returns a connection that a SYN with data and a good cookie has made.
+func fastOpened(t *testing.T, o Options, peer tcpseg.Options) *script {
+	s := testVariant.script(t)
+	syn := tcpseg.Segment{Header: tcpseg.Header{Seq: testIRS, Flags: tcpseg.SYN, Window: 65535, Options: peer}, Payload: pattern(1, 300)}
+	h := Passive(s.now, &Config{Options: o, LinkMSS: 1460, DefaultMSS: 536}, &syn, testISS, 0)
+	hand := h.Handshake()
+	s.tcb = new(TCB)
+	s.tcb.AcceptFast(s.now, h.c, nil, &hand, &syn)
+	s.flush()
+	return s.quiet()
 }
 
 func fuzzOptions(a, b byte) Options {
@@ -102,8 +122,13 @@ func fuzzStep(s *script, in []byte) {
 	case 2:
 		s.tcb.CloseWrite(s.now)
 	case 3:
-		if in[1] == 7 {
+		switch in[1] {
+		case 7:
 			s.tcb.Close(s.now)
+		case 8:
+			s.tcb.LimitMSS(s.now, int(in[2])*8)
+		case 9:
+			s.tcb.SetController(cc.NewReno)
 		}
 	default:
 		seg := tcpseg.Segment{Payload: make([]byte, int(in[1])*8)}
