@@ -73,7 +73,7 @@ bench: build ## ustack beside the raw device, the kernel and gVisor: fifteen min
 	$(SUDO) $(if $(QUICK),QUICK=$(QUICK)) bin/ustack-bench $(ARGS)
 
 .PHONY: wire
-wire: ## ustack beside the kernel and gVisor behind a bad link: 13 minutes, QUICK=1 half of one (root)
+wire: ## ustack beside the kernel and gVisor behind a bad link: 13 minutes, QUICK=1 one (root)
 	@scripts/setup go
 	$(BUILD) -o bin/ustack-wire ./scripts/wire
 	$(SUDO) $(if $(QUICK),QUICK=$(QUICK)) bin/ustack-wire $(ARGS)

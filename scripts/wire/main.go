@@ -14,10 +14,14 @@
 // packet that is lost elsewhere than in the bottleneck voids the trial.
 //
 // What differs between senders is their TCP and nothing else: the receiver's window and the kernel
-// sender's buffer are far larger than what is under way, gVisor and ustack size their buffers by themselves, up
-// to 4 MiB both; no sender paces (the kernel's devices have its default queueing discipline, not fq). Which
-// packets are lost depends on the seed and on how many came before, so with one seed all meet the
-// same luck. Retransmissions are counted by sequence number as packets come to the relay, before the loss.
+// sender's buffer are far larger than what is under way, gVisor and ustack size their buffers by
+// themselves, up to 4 MiB both; no sender paces (the kernel's devices have its default queueing
+// discipline, not fq). Which packets are lost depends on the seed and on how many came before, so with
+// one seed all meet the same luck. Retransmissions are counted by sequence number as packets come to
+// the relay, before anything is lost.
+//
+// Everything runs on one thread at real-time priority, in beats of 0.1 ms: see metronome. Trials at the same time
+// begin and end together. One in which the process was kept from its work for long is done again.
 //
 // It prints two tables. Goodput: what the receiver's application read within twenty seconds of the
 // handshake, slow start included. Fairness: how two senders share one bottleneck once they have had time to
@@ -76,8 +80,8 @@ func dispatch(ctx context.Context, args []string) error {
 	var c config
 	flags := flag.NewFlagSet("wire", flag.ExitOnError)
 	flags.StringVar(&c.out, "out", "bin/wire", "directory for results.json and table.txt")
-	flags.BoolVar(&c.quick, "quick", os.Getenv("QUICK") != "" && os.Getenv("QUICK") != "0", "a few cells, one seed, five seconds each: about a minute (QUICK=1)")
-	flags.IntVar(&c.parallel, "parallel", 1, "trials at the same time, each with a bottleneck of its own")
+	flags.BoolVar(&c.quick, "quick", os.Getenv("QUICK") != "" && os.Getenv("QUICK") != "0", "a few cells, one seed, five seconds each: a minute (QUICK=1)")
+	flags.IntVar(&c.parallel, "parallel", 4, "trials at the same time, each with a bottleneck of its own; the figures are those of one at a time")
 	flags.IntVar(&c.seeds, "seeds", 0, "trials of each kind, of which the median counts [3, quick: 1]")
 	flags.IntVar(&c.first, "seed", 1, "the first seed")
 	flags.DurationVar(&c.length, "length", 0, "of a trial for goodput [20s, quick: 5s]; for fairness it is three times that")

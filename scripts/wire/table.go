@@ -31,7 +31,8 @@ type result struct {
 	Trials   []outcome `json:"trials"`
 	Short    []string  `json:"short"` // the floors that were missed
 
-	began time.Time
+	began  time.Time
+	judged int // how many comparisons with a floor there were
 }
 
 func newResult(c *config) *result {
@@ -57,7 +58,7 @@ func (res *result) publish(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	return errors.Join(
+	return errors.Join(res.failed(),
 		os.WriteFile(filepath.Join(dir, "table.txt"), text.Bytes(), 0o644),
 		os.WriteFile(filepath.Join(dir, "results.json"), append(js, '\n'), 0o644))
 }
@@ -161,6 +162,7 @@ func (res *result) goodputRow(t io.Writer, c cell) {
 	delete(all, ustackName)
 	ratio, times, rival, floors := "–", "–", "–", "–"
 	if v, ok := compareTo(own, all); ok && measured {
+		res.judged++
 		ratio, times, rival, floors = fmt.Sprintf("%.3f", v.ratio), fmt.Sprintf("%.2f", v.rexmit), v.rival, "met"
 		if v.rexmit < 0 {
 			times = "∞"
@@ -219,6 +221,7 @@ func (res *result) fairRow(t io.Writer, c cell, pair []string) {
 	}
 	share, floor := median(shares), "–"
 	if pair[0] == ustackName {
+		res.judged++
 		floor = "met"
 		if share < leastShare || share > 100-leastShare {
 			floor = "SHORT"
@@ -235,10 +238,24 @@ func (res *result) verdict(out io.Writer) {
 		o := &res.Trials[i]
 		gap = max(gap, o.Gap)
 		if o.Err != "" {
-			fmt.Fprintf(out, "\nFAILED %v: %s", o.trial, o.Err)
+			fmt.Fprintf(out, "\nFAILED %v: %s\n", o.trial, o.Err)
 		}
 	}
 	fmt.Fprintf(out, "\nThe relay was kept from its work for %v at most.\n", gap.Round(100*time.Microsecond))
-	fmt.Fprintf(out, "Floors: goodput at least %.2f of the better rival's, at most %.1f times its retransmissions, shares of %.0f to %.0f %%: %s\n",
-		leastGoodput, mostRexmit, leastShare, 100-leastShare, pick(len(res.Short) == 0, "all met", fmt.Sprintf("%d missed", len(res.Short))))
+	fmt.Fprintf(out, "Floors: goodput at least %.2f of the better rival's, at most %.1f times its retransmissions, shares of %.0f to %.0f %%: %d of %d rows miss theirs.\n",
+		leastGoodput, mostRexmit, leastShare, 100-leastShare, len(res.Short), res.judged)
+}
+
+// failed is an error if a trial gave no figures.
+func (res *result) failed() error {
+	n := 0
+	for i := range res.Trials {
+		if res.Trials[i].Err != "" {
+			n++
+		}
+	}
+	if n > 0 {
+		return fmt.Errorf("%d of %d trials failed", n, len(res.Trials))
+	}
+	return nil
 }

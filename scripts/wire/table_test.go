@@ -60,11 +60,11 @@ func TestTables(t *testing.T) {
 		short  []string
 		text   string
 	}{
-		{"good", []outcome{alone(good, kernelName, 90, 0), alone(good, ustackName, 90, 0), pair(45, 45)}, nil, "all met"},
+		{"good", []outcome{alone(good, kernelName, 90, 0), alone(good, ustackName, 90, 0), pair(45, 45)}, nil, "0 of 2 rows"},
 		{"slow in one cell", []outcome{alone(good, kernelName, 90, 0), alone(good, ustackName, 90, 0),
-			alone(bad, kernelName, 9, 1), alone(bad, ustackName, 8, 1)}, []string{bad.String() + ": goodput"}, "1 missed"},
+			alone(bad, kernelName, 9, 1), alone(bad, ustackName, 8, 1)}, []string{bad.String() + ": goodput"}, "1 of 2 rows"},
 		{"the median of three counts", []outcome{alone(bad, kernelName, 9, 1), alone(bad, ustackName, 1, 1),
-			alone(bad, ustackName, 9, 1), alone(bad, ustackName, 10, 1)}, nil, "all met"},
+			alone(bad, ustackName, 9, 1), alone(bad, ustackName, 10, 1)}, nil, "0 of 1 rows"},
 		{"a failure does not count", []outcome{alone(good, kernelName, 90, 0), failed}, nil, "FAILED"},
 		{"greedy", []outcome{pair(70, 30)}, []string{"beside kernel"}, "SHORT"},
 		{"meek", []outcome{pair(30, 70)}, []string{"beside kernel"}, "SHORT"},
@@ -78,6 +78,9 @@ func TestTables(t *testing.T) {
 		res.verdict(&b)
 		if len(res.Short) != len(tt.short) || len(tt.short) > 0 && !strings.Contains(res.Short[0], tt.short[0]) {
 			t.Errorf("%s: short of %q, want %q", tt.name, res.Short, tt.short)
+		}
+		if failed := res.failed() != nil; failed != strings.Contains(tt.text, "FAILED") {
+			t.Errorf("%s: failed: %v", tt.name, res.failed())
 		}
 		if !strings.Contains(b.String(), tt.text) {
 			t.Errorf("%s: no %q in\n%s", tt.name, tt.text, b.String())
