@@ -45,7 +45,7 @@ func (t *TCB) widen(now Time, o *Out) bool {
 	}
 	s := &t.seldom.search
 	switch {
-	case t.rec.phase != open || t.runs.lost > 0:
+	case t.rec.phase != open || t.runs.lost > 0 || t.sackBlocks() > 0: // which would go on top of a probe
 	case t.enoughToProbe():
 		return t.probeMTU(now, o)
 	case !s.silent && s.failed == 0 && s.size == 0 && s.losses == 0:

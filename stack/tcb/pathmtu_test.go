@@ -86,6 +86,10 @@ func TestLostProbe(t *testing.T) {
 	if s.tcb.stats.recoveries != 1 {
 		t.Errorf("%d recoveries for data that was lost", s.tcb.stats.recoveries)
 	}
+	// While there are SACK blocks to send, none goes.
+	s = narrowed(t).recv(". 101:201(100) ack 1").quiet().write(4400)
+	s.expect(". 1:989(988) ack 1 sack 101:201", ". 989:1977(988) ack 1 sack 101:201", ". 1977:2965(988) ack 1 sack 101:201",
+		". 2965:3953(988) ack 1 sack 101:201", "P. 3953:4401(448) ack 1 sack 101:201")
 	// Without the switch there is none.
 	s = established(t, Options{NoTLP: true, NoMTUProbe: true}, tcpseg.Options{MSS: 1400, SACKPermitted: true})
 	s.tcb.LimitMSS(s.now, 1000)
