@@ -96,7 +96,8 @@ func (w *watch) received(now Time, seg *tcpseg.Segment) {
 		if seg.Flags.Has(tcpseg.SYN) {
 			scale = 0
 		}
-		if seg.Ack == w.peerAck && seg.Len() == 0 {
+		// An old segment may have brought a newer ACK, and was dropped with it.
+		if (seg.Ack == w.peerAck || seg.Ack == w.last.Una) && seg.Len() == 0 {
 			w.duplicates++
 		}
 		if w.peerAck.Less(seg.Ack) {

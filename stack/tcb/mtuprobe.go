@@ -61,7 +61,8 @@ func (t *TCB) probeMTU(now Time, o *Out) bool {
 	}
 	n := int(size) - (int(t.snd.mss) - t.mss())
 	if t.room() < n {
-		_, o.Held = t.heldCwnd()
+		t.snd.limited[0] = true
+		o.Held = HeldMTUProbe
 		return true
 	}
 	start := t.snd.nxt

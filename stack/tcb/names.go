@@ -72,9 +72,10 @@ const (
 	HeldSWS                    // the peer's window is too small to be worth a segment (RFC 9293 §3.8.6.2.1)
 	HeldHandshake              // not synchronized yet
 	HeldPacing                 // its time has not come
+	HeldMTUProbe               // the congestion window has no room for a probe of the path
 )
 
-var heldNames = [...]string{"idle", "cwnd", "peer-window", "nagle", "sws", "handshake", "pacing"}
+var heldNames = [...]string{"idle", "cwnd", "peer-window", "nagle", "sws", "handshake", "pacing", "mtu-probe"}
 
 func (h Held) String() string { return name(heldNames[:], int(h)) }
 

@@ -390,3 +390,19 @@ func TestRampAfterRecovery(t *testing.T) {
 		t.Errorf("then %d octets are in flight, with a cwnd of %d", got, s.tcb.cc.Window())
 	}
 }
+
+// Without SACK a partial ACK deflates by what it covers, less one segment if it covers one.
+// req: 6582-02
+func TestPartialACKDeflates(t *testing.T) {
+	for _, c := range []struct{ acked, left int32 }{{500, 5500}, {1000, 6000}, {3000, 4000}} {
+		s := established(t, Options{NoSACK: true}, tcpseg.Options{MSS: 1000})
+		s.write(30_000).at(1010)
+		for range 6 {
+			s.recv(". 1:1(0) ack 1")
+		}
+		s.recv(fmt.Sprintf(". 1:1(0) ack %d", 1+c.acked))
+		if s.tcb.rec.phase != fastPhase || s.tcb.rec.dupOctets != c.left {
+			t.Errorf("%d octets acknowledged: %d count as gone, want %d", c.acked, s.tcb.rec.dupOctets, c.left)
+		}
+	}
+}

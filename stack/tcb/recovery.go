@@ -92,8 +92,13 @@ func (t *TCB) onAck(now Time, n *news, seg *tcpseg.Segment) {
 func (t *TCB) advanced(now Time, n *news) {
 	t.rec.dupAcks = 0
 	if !t.sackOK && t.rec.phase == fastPhase {
-		// A partial ACK took the hole and what duplicate ACKs had told of (RFC 6582 §3.2 step 5).
-		t.rec.dupOctets = max(t.rec.dupOctets-int32(max(n.acked-t.mss(), 0)), 0)
+		// A partial ACK took the hole, which is no duplicate ACK's, and what those had told of; less than a segment was
+		// none (RFC 6582 §3.2 step 5).
+		told := n.acked
+		if told >= t.mss() {
+			told -= t.mss()
+		}
+		t.rec.dupOctets = max(t.rec.dupOctets-int32(told), 0)
 	} else {
 		t.rec.dupOctets = 0
 	}
