@@ -13,7 +13,7 @@ import (
 
 // TestUnreadBody: what the handler leaves of a body is read off if it is little, else the connection ends, and the
 // answer says so.
-func TestUnreadBody(t *testing.T) { // req: 9112-9.3
+func TestUnreadBody(t *testing.T) { // req: 9112-9.3a, 9112-9.6b
 	body := func(n int) string { return strings.Repeat("x", n) }
 	tests := []struct {
 		name, raw string
@@ -59,7 +59,7 @@ func TestUnreadBody(t *testing.T) { // req: 9112-9.3
 
 // TestEarlyError: a large answer to a large upload that nobody reads arrives whole, even if the client reads nothing
 // before it has sent everything and the buffers between are small.
-func TestEarlyError(t *testing.T) { // req: 9112-9.6
+func TestEarlyError(t *testing.T) { // req: 9112-9.3a, 9112-9.6d
 	h := func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(413)
 		w.Write(make([]byte, 1<<20))

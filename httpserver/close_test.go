@@ -13,7 +13,7 @@ import (
 )
 
 // TestLinger: the answer to a refused request survives whatever the client still sends.
-func TestLinger(t *testing.T) { // req: 9112-9.6
+func TestLinger(t *testing.T) { // req: 9112-9.6d 9112-2.2e
 	inWorld(t, demo, nil, func(w *world) {
 		c, server := w.l.dial()
 		io.WriteString(c, "garbage\r\n\r\n")
@@ -36,7 +36,7 @@ func TestLinger(t *testing.T) { // req: 9112-9.6
 	})
 }
 
-func TestLingerIsBounded(t *testing.T) { // req: 9112-9.6
+func TestLingerIsBounded(t *testing.T) { // req: 9112-9.6d
 	inWorld(t, demo, nil, func(w *world) {
 		silent, silentServer := w.l.dial()
 		io.WriteString(silent, "garbage\r\n\r\n")
@@ -159,7 +159,7 @@ func TestPanic(t *testing.T) {
 	})
 }
 
-func TestShutdown(t *testing.T) { // req: 9112-9.6
+func TestShutdown(t *testing.T) { // req: HTTP-06 9112-9.6b
 	inWorld(t, demo, nil, func(w *world) {
 		idle, _ := w.l.dial()
 		io.WriteString(idle, get("/"))

@@ -296,8 +296,7 @@ func (c *conn) work() {
 		var perr *protocolError
 		switch {
 		case errors.As(err, &perr):
-			c.requests++
-			c.refuse(&exchange{c: c}, perr)
+			c.refusePartial(perr)
 		case err == io.EOF:
 			c.turn.out.flush()
 			c.close(ReasonClientFIN)
@@ -321,8 +320,7 @@ func (c *conn) rest() {
 	case why == wakeClose:
 		c.close(ReasonServerClosed)
 	case why == wakeHead && c.hasPartial():
-		c.requests++
-		c.refuse(&exchange{c: c}, refuse(http.StatusRequestTimeout, "the request took too long"))
+		c.refusePartial(refuse(http.StatusRequestTimeout, "the request took too long"))
 	case c.hasPartial():
 	case c.srv.closing.Load():
 		c.shut(ReasonShutdown)

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-func TestPipelining(t *testing.T) { // req: 9112-9.3.2
+func TestPipelining(t *testing.T) { // req: 9112-9.3.2a HTTP-01
 	inWorld(t, demo, nil, func(w *world) {
 		c, server := w.l.dial()
 		defer c.Close()
@@ -36,7 +36,7 @@ func TestPipelining(t *testing.T) { // req: 9112-9.3.2
 
 // TestFlushRule: a finished answer waits at most flushDelay for a complete next request, and not at all for one that is
 // not complete.
-func TestFlushRule(t *testing.T) { // req: 9112-9.3.2
+func TestFlushRule(t *testing.T) { // req: HTTP-01
 	tests := []struct {
 		name, next string
 		wait       time.Duration
@@ -66,6 +66,9 @@ func TestFlushRule(t *testing.T) { // req: 9112-9.3.2
 	}
 }
 
+// TestSlowSecondHandlerStillAnswers: with the client's FIN in, three answers leave in order.
+//
+// req: 9112-9.3.2a 9112-9.6c
 func TestSlowSecondHandlerStillAnswers(t *testing.T) {
 	inWorld(t, demo, nil, func(w *world) {
 		start := time.Now()
@@ -78,31 +81,33 @@ func TestSlowSecondHandlerStillAnswers(t *testing.T) {
 
 func TestPersistence(t *testing.T) {
 	tests := []struct {
-		req, fields string
-		keep        bool
+		fields string
+		keep   bool
 	}{
-		{"9112-9.3", "GET /a HTTP/1.1\r\nHost: a\r\n", true},
-		{"9112-9.3", "GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n", false},
-		{"9112-9.3", "GET /a HTTP/1.1\r\nHost: a\r\nConnection: foo, Close\r\n", false},
-		{"9112-9.3", "GET /a HTTP/1.1\r\nHost: a\r\nConnection: foo\r\nConnection: close\r\n", false},
-		{"9112-9.3", "GET /a HTTP/1.1\r\nHost: a\r\nConnection: closed\r\n", true},
-		{"9112-9.3", "GET /a HTTP/1.0\r\n", false},
-		{"9112-C.2.2", "GET /a HTTP/1.0\r\nConnection: keep-alive\r\n", true},
-		{"9112-C.2.2", "GET /a HTTP/1.0\r\nConnection: Keep-Alive, close\r\n", false},
-		{"9112-C.2.2", "GET /a HTTP/1.0\r\nProxy-Connection: keep-alive\r\n", false},
-		{"9112-C.2.2", "GET /a HTTP/1.0\r\nKeep-Alive: 300\r\n", false},
+		// req: 9112-9.3b
+		{"GET /a HTTP/1.1\r\nHost: a\r\n", true},
+		{"GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n", false},
+		{"GET /a HTTP/1.1\r\nHost: a\r\nConnection: foo, Close\r\n", false},
+		{"GET /a HTTP/1.1\r\nHost: a\r\nConnection: foo\r\nConnection: close\r\n", false},
+		{"GET /a HTTP/1.1\r\nHost: a\r\nConnection: closed\r\n", true},
+		{"GET /a HTTP/1.0\r\n", false},
+		// req: 9112-C.2.2
+		{"GET /a HTTP/1.0\r\nConnection: keep-alive\r\n", true},
+		{"GET /a HTTP/1.0\r\nConnection: Keep-Alive, close\r\n", false},
+		{"GET /a HTTP/1.0\r\nProxy-Connection: keep-alive\r\n", false},
+		{"GET /a HTTP/1.0\r\nKeep-Alive: 300\r\n", false},
 	}
 	inWorld(t, demo, nil, func(w *world) {
-		for _, tt := range tests { // req: see the table
+		for _, tt := range tests {
 			c, _ := w.l.dial()
 			io.WriteString(c, tt.fields+"\r\n"+get("/b"))
 			got := arrived(c)
 			methods := []string{"GET", "GET"}
 			if !tt.keep {
-				methods = methods[:1] // req: 9112-9.6
+				methods = methods[:1] // req: 9112-9.6a
 			}
 			a := w.answers(got, methods...)[0]
-			if a.Close == tt.keep && a.ProtoMinor == 1 && strings.Contains(tt.fields, "1.1") {
+			if a.Close == tt.keep && a.ProtoMinor == 1 && strings.Contains(tt.fields, "1.1") { // req: 9112-9.6b
 				w.t.Errorf("%q: announced close %v", tt.fields, a.Close)
 			}
 			old := strings.Contains(tt.fields, "HTTP/1.0")
@@ -117,7 +122,7 @@ func TestPersistence(t *testing.T) {
 	})
 }
 
-func TestMaxRequests(t *testing.T) { // req: 9112-9.6
+func TestMaxRequests(t *testing.T) { // req: HTTP-05 9112-9.6a 9112-9.6b
 	inWorld(t, demo, func(s *Server) { s.MaxRequests = 3 }, func(w *world) {
 		all := w.answers(w.talk(strings.Repeat(get("/"), 5)), "GET", "GET", "GET")
 		if all[1].Close || !all[2].Close {
@@ -172,7 +177,7 @@ func TestIdleStartsAgain(t *testing.T) {
 }
 
 // TestHeadTimeout: the time for a head counts from its first byte, however it trickles.
-func TestHeadTimeout(t *testing.T) {
+func TestHeadTimeout(t *testing.T) { // req: HTTP-02
 	inWorld(t, demo, nil, func(w *world) {
 		c, server := w.l.dial()
 		io.WriteString(c, get("/")+"GET / HTTP/1.1\r\nHost: a\r\n")
@@ -236,7 +241,7 @@ func TestConnState(t *testing.T) {
 }
 
 // TestContext: a FIN leaves the context alone, a reset ends it, and so does the handler's return.
-func TestContext(t *testing.T) { // req: 9112-9.6
+func TestContext(t *testing.T) { // req: 9112-9.6c
 	type key struct{}
 	var late context.Context
 	var result atomic.Value
@@ -324,7 +329,7 @@ func TestContextOfParent(t *testing.T) {
 }
 
 // TestStall: a client that takes no bytes, or sends none of its body, does not keep its worker.
-func TestStall(t *testing.T) {
+func TestStall(t *testing.T) { // req: HTTP-03
 	var ended atomic.Int32
 	h := func(w http.ResponseWriter, r *http.Request) {
 		defer ended.Add(1)

@@ -284,6 +284,16 @@ func (c *conn) refuse(x *exchange, err *protocolError) {
 	c.shut(ReasonRefused)
 }
 
+// refusePartial refuses a request whose head is not complete. Of what came of it, HEAD matters: its answer has no content.
+func (c *conn) refusePartial(err *protocolError) {
+	x := &exchange{c: c}
+	if c.hasPartial() && bytes.HasPrefix(c.residue.partial, []byte("HEAD ")) {
+		x.method = http.MethodHead
+	}
+	c.requests++
+	c.refuse(x, err)
+}
+
 // writeRefusal writes a complete answer that says what was wrong.
 func (c *conn) writeRefusal(x *exchange, err *protocolError) {
 	x.w.status, x.w.close = err.status, true

@@ -168,7 +168,7 @@ func TestFileServer(t *testing.T) {
 }
 
 // TestResponseBeforeReset: over real TCP the answer to a bad request survives what the client still sends.
-func TestResponseBeforeReset(t *testing.T) { // req: 9112-9.6
+func TestResponseBeforeReset(t *testing.T) { // req: 9112-9.6d
 	addr := serveKernel(t, &Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(413)
 		w.Write(make([]byte, 1<<20))
@@ -242,7 +242,7 @@ func TestCurl(t *testing.T) {
 }
 
 // TestPlainReset: over the kernel's TCP too a reset ends the context of a request whose handler waits for that.
-func TestPlainReset(t *testing.T) { // req: 9112-9.6
+func TestPlainReset(t *testing.T) { // req: 9112-9.6c
 	done := make(chan error, 1)
 	addr := serveKernel(t, &Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		select {

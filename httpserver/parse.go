@@ -69,7 +69,7 @@ func checkPartial(p []byte, from, limit int) *protocolError {
 		return refuse(http.StatusNotImplemented, "method too long")
 	case method < len(p) && (method == 0 || p[method] != ' '):
 		return bad("malformed method")
-	case line < 0 && len(p) > method+1+maxTarget+len(" HTTP/1.1\r\n"):
+	case line < 0 && len(p) > min(limit-1, method+1+maxTarget+len(" HTTP/1.1\r\n")):
 		return refuse(http.StatusRequestURITooLong, "request target too long")
 	case len(p) >= limit:
 		return refuse(http.StatusRequestHeaderFieldsTooLarge, "header too large")

@@ -56,27 +56,28 @@ func TestFraming(t *testing.T) {
 		}
 	}
 	tests := []struct {
-		req, path        string
+		path             string
 		status           int
 		body             string
 		length           string // Content-Length in HTTP/1.1; "-": none
 		chunked, ctclose bool   // chunked in 1.1, closed for want of a length in 1.0
 		ctype            string
 	}{
-		{"9112-6.3", "/small", 200, "small", "5", false, false, "text/plain; charset=utf-8"},
-		{"9112-7.1", "/big", 200, big, "-", true, true, "text/plain; charset=utf-8"},
-		{"9112-7.1", "/pieces", 200, big, "-", true, true, "text/plain; charset=utf-8"},
-		{"9112-6.2", "/declared", 200, big, "100000", false, false, "text/plain; charset=utf-8"},
-		{"9112-7.1", "/flushed", 200, "ab", "-", true, true, "text/plain; charset=utf-8"},
-		{"9110-8.6", "/204", 204, "", "-", false, false, ""},
-		{"9110-15.3.6", "/205", 205, "", "0", false, false, ""},
-		{"9110-15.4.5", "/304", 304, "", "5", false, false, ""},
-		{"9112-6.3", "/empty", 200, "", "0", false, false, ""},
-		{"9110-8.3", "/type", 200, "<html>", "6", false, false, "text/css"},
-		{"9110-8.3", "/html", 200, "<html>", "6", false, false, "text/html; charset=utf-8"},
+		{"/small", 200, "small", "5", false, false, "text/plain; charset=utf-8"},
+		{"/big", 200, big, "-", true, true, "text/plain; charset=utf-8"},
+		{"/pieces", 200, big, "-", true, true, "text/plain; charset=utf-8"},
+		{"/declared", 200, big, "100000", false, false, "text/plain; charset=utf-8"},
+		{"/flushed", 200, "ab", "-", true, true, "text/plain; charset=utf-8"},
+		// req: 9110-8.6
+		{"/204", 204, "", "-", false, false, ""},
+		{"/205", 205, "", "0", false, false, ""},
+		{"/304", 304, "", "5", false, false, ""},
+		{"/empty", 200, "", "0", false, false, ""},
+		{"/type", 200, "<html>", "6", false, false, "text/css"},
+		{"/html", 200, "<html>", "6", false, false, "text/html; charset=utf-8"},
 	}
 	inWorld(t, h, nil, func(w *world) {
-		for _, tt := range tests { // req: see the table
+		for _, tt := range tests {
 			for _, method := range []string{"GET", "HEAD"} {
 				raw := w.talk(method + " " + tt.path + " HTTP/1.1\r\nHost: a\r\n\r\n" + get("/small"))
 				a := w.answers(raw, method, "GET")[0]
@@ -102,7 +103,7 @@ func TestFraming(t *testing.T) {
 				}
 			}
 			raw := w.talk("GET " + tt.path + " HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" + get("/small"))
-			if strings.Contains(raw, "chunked") { // req: 9112-7
+			if strings.Contains(raw, "chunked") { // req: 9110-8.6
 				w.t.Errorf("%s: chunked in HTTP/1.0", tt.path)
 			}
 			if tt.ctclose { // req: 9112-C.2.2
@@ -128,7 +129,7 @@ func TestDeclaredLength(t *testing.T) {
 		if a := w.answers(w.talk(get("/123456789")+get("/12345")), "GET", "GET"); a[0].body != "12345" || a[1].body != "12345" {
 			w.t.Errorf("too much: %q %q", a[0].body, a[1].body)
 		}
-		raw := w.talk(get("/123") + get("/12345")) // req: 9112-8
+		raw := w.talk(get("/123") + get("/12345")) // req: 9112-6.3d
 		if !strings.HasSuffix(raw, "\r\n\r\n123") || strings.Count(raw, "HTTP/1.1") != 1 {
 			w.t.Errorf("too little: %q", raw)
 		}
@@ -138,7 +139,7 @@ func TestDeclaredLength(t *testing.T) {
 	})
 }
 
-func TestExpect(t *testing.T) { // req: 9110-10.1.1
+func TestExpect(t *testing.T) { // req: 9110-10.1.1a 9110-10.1.1c
 	h := func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/refuse" {
 			http.Error(w, "no", http.StatusForbidden)
@@ -185,7 +186,7 @@ func TestExpect(t *testing.T) { // req: 9110-10.1.1
 	})
 }
 
-func TestInformational(t *testing.T) { // req: 9110-15.2
+func TestInformational(t *testing.T) { // req: 9110-8.6
 	h := func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Link", "</style.css>; rel=preload")
 		w.WriteHeader(103)
@@ -465,7 +466,7 @@ func TestAfterReturn(t *testing.T) {
 	})
 }
 
-func TestAccessLog(t *testing.T) {
+func TestAccessLog(t *testing.T) { // req: HTTP-07
 	inWorld(t, demo, nil, func(w *world) {
 		w.talk("GET /a?b HTTP/1.1\r\nHost: a\r\nReferer: r\"\r\nUser-Agent: u\r\n\r\nHEAD /slow HTTP/1.1\r\nHost: a\r\n\r\nbad\r\n\r\n")
 		e := w.entries()

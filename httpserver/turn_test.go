@@ -95,7 +95,7 @@ func TestTurnGoesRound(t *testing.T) {
 }
 
 // TestFlushTimerWaitsForNobody: a client that takes nothing holds up no other connection's flush.
-func TestFlushTimerWaitsForNobody(t *testing.T) { // req: 9112-9.3.2
+func TestFlushTimerWaitsForNobody(t *testing.T) { // req: HTTP-01
 	h := func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/large":

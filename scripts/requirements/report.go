@@ -54,7 +54,7 @@ func (p *project) print(w io.Writer) {
 	sections, total := p.sections()
 	for _, s := range sections {
 		for _, r := range s.rows {
-			fmt.Fprintf(w, "%-8s %-7s %s\n", r.id, p.status(r.id), p.first(r.id))
+			fmt.Fprintf(w, "%-12s %-7s %s\n", r.id, p.status(r.id), p.first(r.id))
 		}
 	}
 	fmt.Fprintln(w)

@@ -72,8 +72,8 @@ func TestPrint(t *testing.T) {
 	var b strings.Builder
 	mustLoad(t, tree(t, nil)).print(&b)
 	for _, line := range []string{
-		"MUST-1   tested  a/a_test.go:3 TestA",
-		"MX-bF1   tested  a/s.pkt:2 reset",
+		"MUST-1       tested  a/a_test.go:3 TestA",
+		"MX-bF1       tested  a/s.pkt:2 reset",
 		"1. Labels: 4 rows, 1 tested, 1 decided, 1 waived, 1 open",
 		"all: 7 rows, 4 tested, 1 decided, 1 waived, 1 open",
 	} {

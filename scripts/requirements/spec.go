@@ -13,8 +13,8 @@ type row struct {
 	id, text, plan, section string
 }
 
-// anID is what an id looks like: MUST-58, 5681-07, ST-CL1, TUN-R01, 9112-C.2.2, MX-a, MX-aES.
-var anID = regexp.MustCompile(`^(MX-[a-z][A-Z0-9]*|[A-Z0-9]+-[A-Z]{0,2}[0-9.]*[0-9])$`)
+// anID is what an id looks like: MUST-58, 5681-07, ST-CL1, TUN-R01, 9112-C.2.2, 9112-6.1a, MX-a, MX-aES.
+var anID = regexp.MustCompile(`^(MX-[a-z][A-Z0-9]*|[A-Z0-9]+-[A-Z]{0,2}[0-9.]*[0-9][a-z]?)$`)
 
 func prefix(id string) string { return id[:strings.IndexByte(id, '-')] }
 
@@ -70,8 +70,8 @@ func parseSpec(src string) ([]row, error) {
 	return rows, nil
 }
 
-// list reads rows of id, text and test plan. In the state tables the third column is the result, in the table of
-// conflicts the proposal: without it the text says nothing.
+// list reads rows of id, text and test plan. In the state tables the third column is the result, in the table of conflicts
+// the proposal, in those of HTTP what the server does: without it the text says too little.
 func (t table) list() ([]row, error) {
 	var rows []row
 	for _, c := range t.rows {

@@ -7,7 +7,8 @@ import (
 
 func TestParseSpec(t *testing.T) {
 	rows, err := parseSpec(sound["docs/spec/tcp.md"] + "\n### 2a. Explained\n\n| Suite | Rows |\n|---|---|\n| close | ST-F* |\n" +
-		"\n## 19. Conflicts\n\n| # | Conflict | Proposed |\n|---|---|---|\n| P-1 | hard ICMP | only in SYN-SENT |\n")
+		"\n## 19. Conflicts\n\n| # | Conflict | Proposed |\n|---|---|---|\n| P-1 | hard ICMP | only in SYN-SENT |\n" +
+		"\n## HTTP\n\n| ID | Requirement | Ours |\n|---|---|---|\n| 9112-5.2a | fold | 400 |\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -20,6 +21,7 @@ func TestParseSpec(t *testing.T) {
 		{"MX-aF1", "oow, F1: A", "A", "2. States"},
 		{"MX-bF1", "RST, F1: –", "–", "2. States"},
 		{"P-1", "hard ICMP: only in SYN-SENT", "only in SYN-SENT", "19. Conflicts"},
+		{"9112-5.2a", "fold: 400", "400", "HTTP"},
 	}
 	if !slices.Equal(rows, want) {
 		t.Errorf("got  %q\nwant %q", rows, want)
@@ -28,12 +30,12 @@ func TestParseSpec(t *testing.T) {
 
 func TestIDs(t *testing.T) {
 	for _, id := range []string{"MUST-1", "REC-1", "U-01", "5681-01", "PMTU-14", "SWS-01", "ST-CL1", "ST-F11", "OPT-1", "P-11",
-		"MX-a", "MX-aES", "TUN-R01", "V4S-11", "9112-9.6", "9112-C.2.2"} {
+		"MX-a", "MX-aES", "TUN-R01", "V4S-11", "9112-9.6", "9112-C.2.2", "9112-6.1a", "9112-3a"} {
 		if !anID.MatchString(id) {
 			t.Errorf("%s is no id", id)
 		}
 	}
-	for _, word := range []string{"SYN-SENT", "FIN-WAIT-1", "MUST-", "MUST", "must-1", "RFC", "MX-", "5681-01."} {
+	for _, word := range []string{"SYN-SENT", "FIN-WAIT-1", "MUST-", "MUST", "must-1", "RFC", "MX-", "5681-01.", "9112-6.1ab", "9112-a"} {
 		if anID.MatchString(word) {
 			t.Errorf("%s is an id", word)
 		}
