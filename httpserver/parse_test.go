@@ -42,6 +42,7 @@ var refusals = []struct {
 	// req: 9110-6.2
 	{"HTTP/2.0", "GET / HTTP/2.0\r\nHost: a\r\n\r\n", "505"},
 	{"HTTP/0.9 named", "GET / HTTP/0.9\r\nHost: a\r\n\r\n", "505"},
+	{"HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "505"},
 	// req: 9112-3b
 	{"target too long", "GET /" + strings.Repeat("a", maxTarget) + " HTTP/1.1\r\nHost: a\r\n\r\n", "414"},
 	{"target too long, unfinished", "GET /" + strings.Repeat("a", maxTarget+100), "414"},
@@ -91,6 +92,7 @@ var refusals = []struct {
 	{"GET *", "GET * HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
 	// req: 9112-3.2.3
 	{"CONNECT", "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", "501"},
+	{"CONNECT, empty port", "CONNECT a: HTTP/1.1\r\nHost: a:\r\n\r\n", "501"},
 	// req: 9112-5
 	{"no colon", "GET / HTTP/1.1\r\nHost: a\r\ngarbage\r\n\r\n", "400"},
 	{"empty name", "GET / HTTP/1.1\r\nHost: a\r\n: b\r\n\r\n", "400"},
@@ -99,14 +101,20 @@ var refusals = []struct {
 	// req: 9112-5.1
 	{"space before colon", "GET / HTTP/1.1\r\nHost: a\r\nX : b\r\n\r\n", "400"},
 	{"tab before colon", "GET / HTTP/1.1\r\nHost: a\r\nContent-Length\t: 5\r\n\r\n", "400"},
+	{"space before the colon of Host", "GET / HTTP/1.1\r\nHost : a\r\n\r\n", "400"},
+	{"space before the colon of TE", post("Transfer-Encoding : chunked") + "0\r\n\r\n", "400"},
 	// req: 9112-5.2
 	{"obs-fold", "GET / HTTP/1.1\r\nHost: a\r\nX: b\r\n c\r\n\r\n", "400"},
 	{"obs-fold with tab", "GET / HTTP/1.1\r\nHost: a\r\nX: b\r\n\tc\r\n\r\n", "400"},
+	{"obs-fold in Transfer-Encoding", post("Transfer-Encoding:\r\n chunked") + "0\r\n\r\n", "400"},
+	{"obs-fold of nothing", "GET / HTTP/1.1\r\nHost: a\r\nX: b\r\n \r\n\r\n", "400"},
 	// req: 9110-5.5a
 	{"NUL in value", "GET / HTTP/1.1\r\nHost: a\r\nX: a\x00b\r\n\r\n", "400"},
 	{"BEL in value", "GET / HTTP/1.1\r\nHost: a\r\nX: a\x07b\r\n\r\n", "400"},
 	{"VT in value", "GET / HTTP/1.1\r\nHost: a\r\nX: a\x0bb\r\n\r\n", "400"},
 	{"DEL in value", "GET / HTTP/1.1\r\nHost: a\r\nX: a\x7fb\r\n\r\n", "400"},
+	{"VT before chunked", post("Transfer-Encoding: \x0bchunked") + "0\r\n\r\n", "400"},
+	{"CR in Content-Length", post("Content-Length: 5\r5") + "hello", "400"},
 	// req: 9110-5.4
 	{"header too large", "GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("a", 64<<10) + "\r\n\r\n", "431"},
 	{"header too large, unfinished", "GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("a", 64<<10), "431"},
@@ -128,8 +136,13 @@ var refusals = []struct {
 	// req: 9112-6.1a
 	{"CL and TE", post("Content-Length: 5\r\nTransfer-Encoding: chunked") + "0\r\n\r\n", "400"},
 	{"TE and CL", post("Transfer-Encoding: chunked\r\nContent-Length: 5") + "0\r\n\r\n", "400"},
+	{"TE that is not known, and CL", post("Transfer-Encoding: xchunked\r\nContent-Length: 5") + "hello", "400"},
+	{"TE that is empty, and CL", post("Transfer-Encoding:\r\nContent-Length: 5") + "hello", "400"},
+	{"TE and CL with other fields between", post("transfer-encoding: chunked\r\nX: y\r\ncontent-length: 0") + "0\r\n\r\n", "400"},
 	// req: 9112-6.1b
 	{"TE in 1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400"},
+	{"TE in 1.0, kept alive", "POST / HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400"},
+	{"TE identity in 1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: identity\r\n\r\n", "400"},
 	// req: 9112-6.1c
 	{"two TE", post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked") + "0\r\n\r\n", "400"},
 	{"chunked twice", post("Transfer-Encoding: chunked, chunked") + "0\r\n\r\n", "400"},
@@ -159,6 +172,8 @@ var refusals = []struct {
 	{"bare CR after size", chunkedPost("5\rhello\r\n0\r\n\r\n"), "400"},
 	{"bare LF after data", chunkedPost("5\r\nhello\n0\r\n\r\n"), "400"},
 	{"no CRLF after data", chunkedPost("5\r\nhelloXX0\r\n\r\n"), "400"},
+	{"CR without LF after data", chunkedPost("5\r\nhello\rX0\r\n\r\n"), "400"},
+	{"data longer than the size", chunkedPost("4\r\nhello\r\n0\r\n\r\n"), "400"},
 	{"garbage for final CRLF", chunkedPost("0\r\nXX"), "400"},
 	{"bare LF at the end", chunkedPost("0\r\n\n"), "400"},
 	// req: 9112-7.1c
@@ -175,6 +190,9 @@ var refusals = []struct {
 	{"bare LF in trailer", chunkedPost("0\r\nX: y\n\r\n"), "400"},
 	{"folded trailer", chunkedPost("0\r\nX: y\r\n z\r\n\r\n"), "400"},
 	{"malformed trailer", chunkedPost("0\r\nX : y\r\n\r\n"), "400"},
+	{"trailer without colon", chunkedPost("0\r\nX\r\n\r\n"), "400"},
+	{"NUL in trailer", chunkedPost("0\r\nX: a\x00b\r\n\r\n"), "400"},
+	{"bare CR in trailer", chunkedPost("0\r\nX: a\rb\r\n\r\n"), "400"},
 	{"trailer too large", chunkedPost("0\r\nX: " + strings.Repeat("a", 9<<10) + "\r\n\r\n"), "431"},
 	// req: 9112-8
 	{"body cut short", post("Content-Length: 10") + "hello", "400"},
