@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"encoding/json"
 	"net"
 	"net/http"
 	"strconv"
@@ -86,6 +87,38 @@ func (e *Entry) AppendCombined(b []byte) []byte {
 	b = append(b, `" "`...)
 	b = appendEscaped(b, orDash(e.UserAgent))
 	return append(b, '"')
+}
+
+// AppendJSON appends the entry as a JSON object in one line, without a line end. What is no UTF-8 in it becomes U+FFFD.
+func (e *Entry) AppendJSON(b []byte) []byte {
+	j, err := json.Marshal(jsonEntry{
+		e.Start, e.RemoteAddr, e.Conn, e.Number, e.Place, e.Method, e.Target, e.Proto, e.Host, e.Referer, e.UserAgent,
+		e.Status, e.HeadBytes, e.BodyBytes, e.Duration.Microseconds(), e.Close,
+	})
+	if err != nil { // a year that has five digits
+		return append(b, "{}"...)
+	}
+	return append(b, j...)
+}
+
+// A jsonEntry names the fields of an Entry in the log.
+type jsonEntry struct {
+	Time      time.Time   `json:"time"`
+	Remote    string      `json:"remote"`
+	Conn      uint64      `json:"conn"`
+	Number    int         `json:"number"`
+	Place     int         `json:"place"`
+	Method    string      `json:"method"`
+	Target    string      `json:"target"`
+	Proto     string      `json:"proto"`
+	Host      string      `json:"host"`
+	Referer   string      `json:"referer"`
+	UserAgent string      `json:"user_agent"`
+	Status    int         `json:"status"`
+	HeadBytes int64       `json:"head_bytes"`
+	BodyBytes int64       `json:"body_bytes"`
+	Duration  int64       `json:"duration_us"`
+	Close     CloseReason `json:"close"`
 }
 
 func orDash(s string) string {

@@ -115,8 +115,11 @@ func (o *output) writeLocked(p []byte) (int, error) {
 	total := len(p)
 	for o.err == nil && len(p) > 0 {
 		if len(o.buf) == 0 && len(p) >= outputSize {
-			n, err := o.send(p, false)
-			return total - len(p) + n, err
+			n, err := o.send(p[:min(len(p), writeSize)], false)
+			if p = p[n:]; err != nil {
+				break
+			}
+			continue
 		}
 		if o.buf == nil {
 			o.buf = outputPool.Get().(*[outputSize]byte)[:0]
@@ -186,15 +189,20 @@ func (o *output) writeShared(p []byte) (int, error) {
 	if o.err != nil {
 		return 0, o.err
 	}
-	head := len(o.buf)
-	o.stall.begin(writing)
-	n, err := gw.WriteGather(o.buf, p)
-	o.stall.end(writing)
-	o.sent += int64(n)
-	o.fail(err)
+	taken := -len(o.buf)
+	for head := o.buf; len(p) > 0 && o.err == nil; head = nil {
+		piece := p[:min(len(p), sharedSize)]
+		o.stall.begin(writing)
+		n, err := gw.WriteGather(head, piece)
+		o.stall.end(writing)
+		o.sent += int64(n)
+		o.fail(err)
+		taken, p = taken+n, p[len(piece):]
+	}
 	o.buf = o.buf[:0]
+	err := o.err
 	o.flushLocked(false) // gives the buffer back
-	return max(n-head, 0), err
+	return max(taken, 0), err
 }
 
 // readFrom sends what src yields, n bytes at most, through the connection's own ReadFrom. Nobody else writes meanwhile:
@@ -207,7 +215,7 @@ func (o *output) readFrom(rf io.ReaderFrom, src io.Reader, n int64) (int64, erro
 	if _, ok := o.nc.(eventConn); ok {
 		lr = &io.LimitedReader{R: &stampingReader{r: src, g: o.stall}, N: n}
 	} else {
-		lr = &io.LimitedReader{R: src, N: min(n, sendfileSize)}
+		lr = &io.LimitedReader{R: src, N: min(n, sharedSize)}
 	}
 	o.stall.begin(writing)
 	sent, err := rf.ReadFrom(lr)
@@ -218,8 +226,12 @@ func (o *output) readFrom(rf io.ReaderFrom, src io.Reader, n int64) (int64, erro
 	return sent, err
 }
 
-// sendfileSize is how much a kernel is asked to send at once: no progress is seen meanwhile.
-const sendfileSize = 1 << 20
+// How much the connection is asked to send at once: no progress is seen meanwhile, and a client that takes this much too
+// slowly counts as one that takes nothing.
+const (
+	writeSize  = 256 << 10
+	sharedSize = 1 << 20 // by reference, or from a file
+)
 
 // A stampingReader tells a connection's wait for its source from the one for its peer.
 type stampingReader struct {

@@ -43,7 +43,8 @@ type Server struct {
 	// IdleTimeout is how long a connection may wait for a request; then it is closed by FIN [60s].
 	IdleTimeout time.Duration
 	// StallTimeout is how long the reading of a body or the writing of an answer may make no progress; then the
-	// connection is closed, at the latest after twice the time [60s].
+	// connection is closed, at the latest after twice the time [60s]. A large write makes progress in steps of 256 KiB,
+	// one of shared bytes or a file in steps of 1 MiB.
 	StallTimeout time.Duration
 	// MaxHeaderBytes limits a request's head, request line included; longer ones are answered 431 [64 KiB].
 	MaxHeaderBytes int
