@@ -122,7 +122,7 @@ func TestBodyIsNoRequest(t *testing.T) { // req: 9112-9.3a
 			for _, body := range []string{
 				fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(inner), inner),
 				fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(inner), inner),
-				fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n\r\n"),
+				"Transfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n\r\n",
 			} {
 				method, _, _ := strings.Cut(line, " ")
 				all := w.answers(w.talk(line+"Host: a\r\n"+body+get("/next")), method, "GET")
