@@ -180,6 +180,8 @@ func closeReason(x *exchange) CloseReason {
 		return ReasonMaxRequests
 	case s.closing.Load():
 		return ReasonShutdown
+	case x.c.turn.stall.dead.Load():
+		return ReasonStall
 	case x.body != nil && !x.body.done():
 		return ReasonBodyUnread
 	}

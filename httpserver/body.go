@@ -172,6 +172,7 @@ func (b *body) due() int64 {
 
 // take counts n bytes of data that were taken.
 func (b *body) take(n int64) {
+	b.c.turn.stall.move(reading, n)
 	if b.chunked {
 		b.dec.remaining -= n
 		return
@@ -254,6 +255,9 @@ func (b *body) receive(p []byte) (int, error) {
 		b.expect = false // the client did not wait
 	} else if err == nil {
 		if err := b.sendContinue(); err != nil {
+			return 0, err
+		}
+		if err := b.c.turn.stall.tooSlow(reading); err != nil {
 			return 0, err
 		}
 		b.c.turn.stall.begin(reading)

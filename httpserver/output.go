@@ -38,6 +38,7 @@ type output struct {
 func (o *output) connect(nc net.Conn) {
 	o.mu.Lock()
 	o.nc, o.sent = nc, 0
+	o.stall.paces[writing] = pace{}
 	if o.err != nil {
 		o.err = nil
 		o.bad.Store(false)
@@ -162,6 +163,10 @@ func (o *output) flushLocked(soon bool) error {
 
 // send writes p to the connection, at once or, where it can do that, soon.
 func (o *output) send(p []byte, soon bool) (n int, err error) {
+	if err := o.stall.tooSlow(writing); err != nil {
+		o.fail(err)
+		return 0, err
+	}
 	o.stall.begin(writing)
 	if s, ok := o.nc.(soonWriter); ok && soon {
 		n, err = s.WriteSoon(p)
@@ -169,6 +174,7 @@ func (o *output) send(p []byte, soon bool) (n int, err error) {
 		n, err = o.nc.Write(p)
 	}
 	o.stall.end(writing)
+	o.stall.move(writing, int64(n))
 	o.sent += int64(n)
 	if err == nil && n < len(p) {
 		err = io.ErrShortWrite
@@ -191,10 +197,15 @@ func (o *output) writeShared(p []byte) (int, error) {
 	}
 	taken := -len(o.buf)
 	for head := o.buf; len(p) > 0 && o.err == nil; head = nil {
+		if err := o.stall.tooSlow(writing); err != nil {
+			o.fail(err)
+			break
+		}
 		piece := p[:min(len(p), sharedSize)]
 		o.stall.begin(writing)
 		n, err := gw.WriteGather(head, piece)
 		o.stall.end(writing)
+		o.stall.move(writing, int64(n))
 		o.sent += int64(n)
 		o.fail(err)
 		taken, p = taken+n, p[len(piece):]
@@ -211,6 +222,9 @@ func (o *output) readFrom(rf io.ReaderFrom, src io.Reader, n int64) (int64, erro
 	if err := o.flush(); err != nil {
 		return 0, err
 	}
+	if err := o.stall.tooSlow(writing); err != nil {
+		return 0, err
+	}
 	var lr *io.LimitedReader
 	if _, ok := o.nc.(eventConn); ok {
 		lr = &io.LimitedReader{R: &stampingReader{r: src, g: o.stall}, N: n}
@@ -220,6 +234,9 @@ func (o *output) readFrom(rf io.ReaderFrom, src io.Reader, n int64) (int64, erro
 	o.stall.begin(writing)
 	sent, err := rf.ReadFrom(lr)
 	o.stall.end(writing)
+	if _, stamped := lr.R.(*stampingReader); !stamped {
+		o.stall.move(writing, sent)
+	}
 	o.mu.Lock()
 	o.sent += sent
 	o.mu.Unlock()
@@ -241,8 +258,12 @@ type stampingReader struct {
 
 func (s *stampingReader) Read(p []byte) (int, error) {
 	s.g.end(writing)
+	defer s.g.begin(writing)
+	if err := s.g.tooSlow(writing); err != nil {
+		return 0, err
+	}
 	n, err := s.r.Read(p)
-	s.g.begin(writing)
+	s.g.move(writing, int64(n))
 	return n, err
 }
 

@@ -46,6 +46,9 @@ type Server struct {
 	// connection is closed, at the latest after twice the time [60s]. A large write makes progress in steps of 256 KiB,
 	// one of shared bytes or a file in steps of 1 MiB.
 	StallTimeout time.Duration
+	// MinRate is how many bytes a second a client must send of a body, and take of an answer, in the time that the server
+	// waits for it, after the first 10 s of that; then the connection is closed [no minimum].
+	MinRate int
 	// MaxHeaderBytes limits a request's head, request line included; longer ones are answered 431 [64 KiB].
 	MaxHeaderBytes int
 	// MaxRequests is how many requests a connection may carry; the last answer says so [no limit].

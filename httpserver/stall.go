@@ -25,6 +25,7 @@ type stallGuard struct {
 	node  timeoutNode[stallGuard]
 	timed atomic.Bool // node is in the list
 	dead  atomic.Bool // a wait was ended
+	paces [2]pace     // whoever waits in that direction owns it
 
 	mu sync.Mutex
 	nc net.Conn // what is watched; between turns, what was
@@ -41,13 +42,17 @@ func (g *stallGuard) watch(nc net.Conn) {
 }
 
 func (g *stallGuard) begin(direction int) {
+	g.paces[direction].begin(g.srv)
 	g.waits[direction].Add(1)
 	if g.srv.stalls.wait > 0 && !g.timed.Load() && g.timed.CompareAndSwap(false, true) {
 		g.look()
 	}
 }
 
-func (g *stallGuard) end(direction int) { g.waits[direction].Add(1) }
+func (g *stallGuard) end(direction int) {
+	g.waits[direction].Add(1)
+	g.paces[direction].end(g.srv)
+}
 
 // look notes the waits that last now, and comes again. The caller has set timed, or it stands since the look before.
 func (g *stallGuard) look() {

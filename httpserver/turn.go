@@ -31,6 +31,7 @@ func (c *conn) beginTurn() {
 	}
 	t.out.connect(c.nc)
 	t.stall.watch(c.nc)
+	t.stall.paces[reading] = pace{}
 	c.turn = t
 }
 
