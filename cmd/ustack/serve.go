@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"runtime"
@@ -12,6 +13,7 @@ import (
 
 	"ustack/cmd/ustack/internal/engine"
 	"ustack/cmd/ustack/internal/priv"
+	"ustack/httpserver/files"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -22,6 +24,8 @@ type serveFlags struct {
 	nodeFlags
 	listen    []string
 	root      string
+	headers   []string
+	spa       bool
 	procs     int
 	user      string
 	accessLog string
@@ -61,6 +65,8 @@ func (f *serveFlags) add(flags *pflag.FlagSet) {
 	flags.SortFlags = false
 	flags.StringArrayVar(&f.listen, "listen", []string{":80"}, "[HOST]:PORT[?switch=value&…] to serve on; may be repeated")
 	flags.StringVar(&f.root, "root", "", "directory of files to serve [an embedded demo site]")
+	flags.StringArrayVar(&f.headers, "header", nil, "'Name: value' to add to every answer from --root; may be repeated")
+	flags.BoolVar(&f.spa, "spa", false, "answer with index.html of --root where there is no such file (single-page application)")
 	flags.BoolVar(&f.builtin, "builtin", true, "serve the built-in endpoints under /_/")
 	flags.StringVar(&f.accessLog, "access-log", "", "write a line per request to this file; -: to the terminal")
 	flags.StringVar(&f.user, "user", "", "whom to become once everything is open [the sudo user, else nobody]")
@@ -75,6 +81,8 @@ type plan struct {
 	*nodePlan
 	listeners []listener
 	root      string
+	header    http.Header // of answers from root
+	spa       bool
 	builtin   bool
 	accessLog string
 	procs     int // 0: leave GOMAXPROCS alone
@@ -86,8 +94,8 @@ func (f *serveFlags) plan() (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{nodePlan: n, root: f.root, builtin: f.builtin, accessLog: f.accessLog}
-	for _, step := range []func(*serveFlags) error{p.setListeners, p.setProcs, p.setUser} {
+	p := &plan{nodePlan: n, root: f.root, spa: f.spa, builtin: f.builtin, accessLog: f.accessLog}
+	for _, step := range []func(*serveFlags) error{p.setListeners, p.setFiles, p.setProcs, p.setUser} {
 		if err := step(f); err != nil {
 			return nil, &usageError{err}
 		}
@@ -108,6 +116,22 @@ func (p *plan) setListeners(f *serveFlags) error {
 	}
 	if len(p.listeners) == 0 {
 		return errors.New("--listen: nothing to listen on")
+	}
+	return nil
+}
+
+// setFiles reads --header and --spa, which are about the files of --root: the demo site has its own ways.
+func (p *plan) setFiles(f *serveFlags) error {
+	if f.root == "" && (f.spa || len(f.headers) > 0) {
+		return errors.New("--header and --spa are about files: say which with --root DIR")
+	}
+	p.header = http.Header{}
+	for _, s := range f.headers {
+		name, value, err := files.ParseField(s)
+		if err != nil {
+			return fmt.Errorf("--header: %w", err)
+		}
+		p.header.Add(name, value)
 	}
 	return nil
 }

@@ -70,7 +70,7 @@ type server struct {
 // prepare opens everything that a server needs; nothing is served before start. open makes the node: on
 // a device, or on something else.
 func prepare(p *plan, c *console, open func(*nodePlan, *console) (*node, error)) (*server, error) {
-	handler, err := site.Handler(site.Config{Root: p.root, Builtin: p.builtin, Engine: p.engine})
+	handler, err := site.Handler(site.Config{Root: p.root, Header: p.header, SPA: p.spa, Builtin: p.builtin, Engine: p.engine})
 	if err != nil {
 		return nil, err
 	}

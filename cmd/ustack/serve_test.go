@@ -271,14 +271,16 @@ func TestRunUsage(t *testing.T) {
 		code int
 		text string
 	}{
-		"":                       {exitOK, "Available Commands"},
-		"serve --help":           {exitOK, "--delayed-ack"},
-		"serve --nope":           {exitUsage, "unknown flag"},
-		"serve --cc=bbr":         {exitUsage, "want one of cubic, reno"},
-		"serve now":              {exitUsage, "now"},
-		"demo now":               {exitUsage, "now"},
-		"dance":                  {exitUsage, "dance"},
-		"serve --addr=10.90.0.x": {exitUsage, "10.90.0.x"},
+		"":                               {exitOK, "Available Commands"},
+		"serve --help":                   {exitOK, "--delayed-ack"},
+		"serve --nope":                   {exitUsage, "unknown flag"},
+		"serve --cc=bbr":                 {exitUsage, "want one of cubic, reno"},
+		"serve now":                      {exitUsage, "now"},
+		"demo now":                       {exitUsage, "now"},
+		"dance":                          {exitUsage, "dance"},
+		"serve --spa":                    {exitUsage, "--root DIR"},
+		"serve --root=. --header=Date:x": {exitUsage, "settled by each answer"},
+		"serve --addr=10.90.0.x":         {exitUsage, "10.90.0.x"},
 	} {
 		var out bytes.Buffer
 		if code := run(strings.Fields(args), &out, &out); code != want.code || !strings.Contains(out.String(), want.text) {

@@ -21,9 +21,10 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
+
+	"ustack/httpserver/files"
 )
 
 //go:embed assets
@@ -34,6 +35,10 @@ type Config struct {
 	// Root is the directory of files to serve; "" is the embedded demo site. Nothing outside of
 	// it can be reached, neither by dots nor by symbolic links.
 	Root string
+	// Header is added to every answer from Root, and SPA makes its index.html stand in for what is
+	// not there; see [files.Config].
+	Header http.Header
+	SPA    bool
 	// Builtin adds the endpoints under /_/.
 	Builtin bool
 	// Engine names the TCP underneath, for /_/wire.
@@ -86,11 +91,11 @@ func register(mux *http.ServeMux, c *Config) {
 
 func registerFiles(mux *http.ServeMux, c *Config) error {
 	if c.Root != "" {
-		root, err := os.OpenRoot(c.Root)
+		root, err := files.New(files.Config{Root: c.Root, Header: c.Header, SPA: c.SPA})
 		if err != nil {
-			return fmt.Errorf("files to serve: %w", err)
+			return err
 		}
-		mux.Handle("/", allow(http.FileServerFS(root.FS()), http.MethodGet))
+		mux.Handle("/", root)
 		return nil
 	}
 	demo, err := fs.Sub(assets, "assets")

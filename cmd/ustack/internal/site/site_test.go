@@ -392,3 +392,23 @@ func TestRoot(t *testing.T) {
 		t.Error("a root that is a file: no error")
 	}
 }
+
+func TestFilesOptions(t *testing.T) {
+	root := t.TempDir()
+	if err := os.WriteFile(filepath.Join(root, "index.html"), []byte("app"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s := newSite(t, Config{Root: root, Builtin: true, SPA: true, Header: http.Header{"Cache-Control": {"max-age=60"}}})
+	for path, want := range map[string]string{"/users/17": "app", "/": "app", "/_/hello": "Hello, World!"} {
+		resp, body := do(t, "GET", s.URL+path, nil, nil)
+		if string(body) != want || (resp.Header.Get("Cache-Control") == "max-age=60") != (want == "app") {
+			t.Errorf("%s: %q, %v", path, body, resp.Header)
+		}
+	}
+	if resp, _ := do(t, "GET", s.URL+"/_/nothing", nil, nil); resp.StatusCode != 404 {
+		t.Errorf("an endpoint that does not exist: status %d", resp.StatusCode)
+	}
+	if _, err := Handler(Config{Root: root, Header: http.Header{"Content-Length": {"1"}}}); err == nil {
+		t.Error("a header that breaks the framing: no error")
+	}
+}
