@@ -173,6 +173,9 @@ func TestFields(t *testing.T) { // req: 9110-8.3, 9110-8.8.2, 9110-8.8.3
 	if d, err := http.ParseTime(resp.Header.Get("Last-Modified")); err != nil || d.After(h.now()) { // req: 9110-8.8.2.1
 		t.Errorf("Last-Modified of a file from the future: %v, %v", d, err)
 	}
+	if tag := resp.Header.Get("Etag"); !strings.HasPrefix(tag, `"`) {
+		t.Errorf("tag of a file from the future: %s", tag)
+	}
 	h.now = time.Now
 	writeFile(t, filepath.Join(root, "young"), "y")
 	if info, err := os.Stat(filepath.Join(root, "young")); err != nil || !strings.HasPrefix(identOf(info).etag(time.Now()).String(), "W/") {

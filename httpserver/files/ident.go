@@ -20,9 +20,13 @@ type ident struct {
 // keep its times.
 const clockTick = 20 * time.Millisecond
 
-// settled reports whether a change from now on shows in the times.
+// settled reports whether a change from now on shows in the times. A time of modification that was set, to the future
+// perhaps, says nothing about that where there is a time of change.
 func (id ident) settled(now time.Time) bool {
-	last := max(id.mtime, id.changed)
+	last := id.changed
+	if last == 0 {
+		last = id.mtime
+	}
 	return now.UnixNano()-last > int64(clockTick)
 }
 
