@@ -124,22 +124,20 @@ func (o *getOptions) run(ctx context.Context, open engine.Opener, urls []string,
 	if o.output == "-" {
 		report = os.Stderr
 	}
-	start := time.Now()
-	results, err := c.Do(ctx, urls)
+	done, err := c.Do(ctx, urls)
 	if err != nil {
 		return &usageError{err}
 	}
-	elapsed := time.Since(start)
 	w := bufio.NewWriter(report)
 	if o.json {
-		client.WriteJSON(w, results)
+		client.WriteJSON(w, done.Results)
 	} else {
-		client.WriteTable(w, results, elapsed)
+		client.WriteTable(w, done)
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	return o.verdict(results)
+	return o.verdict(done.Results)
 }
 
 func (o *getOptions) client() (*client.Client, error) {

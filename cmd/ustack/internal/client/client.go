@@ -1,11 +1,10 @@
-// Package client is a small HTTP/1.1 client over any dial function: persistent connections,
-// several at a time, and pipelining, which neither curl nor a browser does. It follows no
-// redirect, sends no cookie and measures every request.
+// Package client is a small HTTP/1.1 client over any dial function: a connection a
+// request, persistent ones, several at a time, and pipelining, which neither curl nor a browser
+// does. It follows no redirect, sends no cookie and measures every request.
 package client
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -20,58 +19,40 @@ import (
 type Client struct {
 	// Dial makes connections: net.Dialer's method, or an engine's.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// DialData, when set, connects and sends data that a server may see twice (RFC 7413). It is
+	// used in place of Dial for idempotent requests.
+	DialData func(ctx context.Context, network, addr string, data []byte) (net.Conn, error)
+	// Serial asks for a new connection for each request.
+	Serial bool
 	// Parallel is the largest number of connections to one host [1].
 	Parallel int
-	// Depth is how many requests may be unanswered on one connection [1]; above 1 is pipelining.
+	// Depth is how many requests may be unanswered on one connection [1]; above 1 is pipelining,
+	// which requests that are not idempotent never see (RFC 9112 §9.3.2).
 	Depth int
 	// Timeout ends a connection on which nothing arrived for so long, and an attempt to connect [30 s].
 	Timeout time.Duration
+	// Method of every request [GET].
+	Method string
+	// Content goes with every request, unless it is empty.
+	Content string
 	// Header goes with every request.
 	Header http.Header
 	// Body returns where the body of response i goes; a nil function or writer discards it. A
 	// writer that fails fails the request. Calls for different i may run at the same time.
 	Body func(i int) io.Writer
+	// Record keeps the header fields of every exchange in its Result.
+	Record bool
 }
 
-// Result is what became of one request. Durations are zero where nothing was measured.
-type Result struct {
-	URL    string
-	Status int    // 0: no response
-	Proto  string // of the response
-	Bytes  int64  // octets of body, without framing
-	// Connection counts the connections of one Do from 1, Request the requests on it from 1.
-	Connection, Request int
-	Connect             time.Duration // dialling; 0 on a connection that was open already
-	FirstByte           time.Duration // from the request's write to the first octet of the response
-	Total               time.Duration // from the dial or, without one, the write, to the last octet
-	Err                 error         // why there is no complete response
-}
-
-// Failed reports whether there is no complete response, or one with a status of 400 or above.
-func (r *Result) Failed() bool { return r.Err != nil || r.Status >= 400 }
-
-// maxAttempts is how often a request is sent before its connection's end is its own failure.
-const maxAttempts = 3
-
-// job is a request on its way to being a result.
-type job struct {
-	*Result
-	index    int
-	req      *http.Request
-	start    time.Time // of the dial or the write
-	sent     time.Time
-	attempts int
-}
-
-// Do fetches every URL with GET and returns the results in the same order. The error is about
-// the URLs themselves; then nothing was sent. All requests end when ctx does.
-func (c *Client) Do(ctx context.Context, urls []string) ([]Result, error) {
+// Do fetches every URL and reports the results in the same order. The error is about the URLs
+// themselves; then nothing was sent. All requests end when ctx does.
+func (c *Client) Do(ctx context.Context, urls []string) (*Report, error) {
 	results := make([]Result, len(urls))
 	queues, err := c.queues(urls, results)
 	if err != nil {
 		return nil, err
 	}
-	run := &run{Client: c, ctx: ctx}
+	run := &run{Client: c, ctx: ctx, start: time.Now()}
 	var workers sync.WaitGroup
 	for _, q := range queues {
 		for range min(max(c.Parallel, 1), len(q.jobs)) {
@@ -82,7 +63,10 @@ func (c *Client) Do(ctx context.Context, urls []string) ([]Result, error) {
 		}
 	}
 	workers.Wait()
-	return results, nil
+	return &Report{
+		Results: results, Start: run.start, Elapsed: time.Since(run.start),
+		Connections: int(run.connections.Load()), Handshakes: time.Duration(run.handshakes.Load()),
+	}, nil
 }
 
 // queues makes a job of each URL and sorts them by host, in order of appearance.
@@ -101,7 +85,7 @@ func (c *Client) queues(urls []string, results []Result) ([]*queue, error) {
 			byHost[addr] = q
 			list = append(list, q)
 		}
-		results[i].URL = req.URL.String()
+		results[i].URL, results[i].Method = req.URL.String(), req.Method
 		q.jobs = append(q.jobs, &job{Result: &results[i], index: i, req: req})
 	}
 	return list, nil
@@ -111,7 +95,11 @@ func (c *Client) request(s string) (*http.Request, error) {
 	if !strings.Contains(s, "://") {
 		s = "http://" + s
 	}
-	req, err := http.NewRequest(http.MethodGet, s, nil)
+	var content io.Reader
+	if c.Content != "" {
+		content = strings.NewReader(c.Content)
+	}
+	req, err := http.NewRequest(c.Method, s, content)
 	if err != nil {
 		return nil, err
 	}
@@ -130,6 +118,7 @@ func (c *Client) request(s string) (*http.Request, error) {
 	if _, ok := req.Header["User-Agent"]; !ok {
 		req.Header.Set("User-Agent", "ustack")
 	}
+	req.Close = c.Serial
 	return req, nil
 }
 
@@ -140,37 +129,3 @@ func address(u *url.URL) string {
 	}
 	return net.JoinHostPort(u.Hostname(), port)
 }
-
-// queue holds the requests to one host that nobody has taken yet.
-type queue struct {
-	addr string
-	mu   sync.Mutex
-	jobs []*job
-}
-
-func (q *queue) pop() *job {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if len(q.jobs) == 0 {
-		return nil
-	}
-	j := q.jobs[0]
-	q.jobs = q.jobs[1:]
-	return j
-}
-
-// putBack makes jobs the next ones.
-func (q *queue) putBack(jobs []*job) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.jobs = append(jobs, q.jobs...)
-}
-
-// fail ends every job that is left.
-func (q *queue) fail(err error) {
-	for j := q.pop(); j != nil; j = q.pop() {
-		j.Err = err
-	}
-}
-
-var errHeaderTooLarge = errors.New("response header larger than 1 MiB")

@@ -35,11 +35,11 @@ func fetch(t *testing.T, c *Client, list []string) []Result {
 	if c.Dial == nil {
 		c.Dial = dialer.DialContext
 	}
-	results, err := c.Do(t.Context(), list)
+	report, err := c.Do(t.Context(), list)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return results
+	return report.Results
 }
 
 // bodies keeps what each response brought.
@@ -240,11 +240,11 @@ func TestSilence(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	results, err := (&Client{Dial: dialer.DialContext}).Do(ctx, urls(base, 3))
+	report, err := (&Client{Dial: dialer.DialContext}).Do(ctx, urls(base, 3))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, r := range results {
+	for i, r := range report.Results {
 		if !errors.Is(r.Err, context.DeadlineExceeded) {
 			t.Errorf("%d, cancelled: %v", i, r.Err)
 		}
@@ -321,7 +321,7 @@ func TestReports(t *testing.T) {
 	results[90] = Result{URL: "http://h/bad", Err: io.ErrUnexpectedEOF}
 	results[91].Status = 503
 	var table strings.Builder
-	WriteTable(&table, results, time.Second)
+	WriteTable(&table, &Report{Results: results, Elapsed: time.Second, Connections: 2})
 	for _, want := range []string{"300 µs", "2.5 ms", "1.0 ms", "… and 38 more that went well", "no. 91: unexpected EOF", "503",
 		"100 requests, 2 failed, over 2 connections; 990 octets in 1000 ms: 100 requests/s, 0.01 Mbit/s"} {
 		if !strings.Contains(table.String(), want) {

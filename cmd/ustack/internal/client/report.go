@@ -14,8 +14,9 @@ import (
 const maxRows = 60
 
 // WriteTable prints the results for people: a row a request, the first 60 and all that failed,
-// then a summary. elapsed is the time they took together.
-func WriteTable(w io.Writer, results []Result, elapsed time.Duration) {
+// then a summary.
+func WriteTable(w io.Writer, report *Report) {
+	results := report.Results
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "no.\tstatus\tconnect\tfirst octet\ttotal\toctets\tconnection\trequest\t  URL")
 	hidden := 0
@@ -32,40 +33,40 @@ func WriteTable(w io.Writer, results []Result, elapsed time.Duration) {
 	if hidden > 0 {
 		fmt.Fprintf(w, "… and %d more that went well (--json shows all)\n", hidden)
 	}
-	for i := range results {
-		if err := results[i].Err; err != nil {
-			fmt.Fprintf(w, "no. %d: %v\n", i+1, err)
-		}
-	}
-	writeSummary(w, results, elapsed)
+	writeSummary(w, report)
 }
 
-func writeSummary(w io.Writer, results []Result, elapsed time.Duration) {
+// writeSummary prints what failed, and the totals.
+func writeSummary(w io.Writer, report *Report) {
 	var octets int64
-	var failed int
-	connections := make(map[int]bool)
+	var failed, again int
+	results := report.Results
 	var waits []time.Duration
 	for i := range results {
 		r := &results[i]
 		octets += r.Bytes
+		again += max(r.Tries-1, 0)
 		if r.Failed() {
 			failed++
 		}
-		if r.Connection != 0 {
-			connections[r.Connection] = true
+		if r.Err != nil {
+			fmt.Fprintf(w, "no. %d: %v\n", i+1, r.Err)
 		}
 		if r.FirstByte != 0 {
 			waits = append(waits, r.FirstByte)
 		}
 	}
-	seconds := elapsed.Seconds()
+	if again > 0 {
+		fmt.Fprintf(w, "%s sent again after a connection had ended\n", count(again, "request"))
+	}
+	seconds := report.Elapsed.Seconds()
 	fmt.Fprintf(w, "%s, %d failed, over %s; %d octets in %s: %.0f requests/s, %.2f Mbit/s\n",
-		count(len(results), "request"), failed, count(len(connections), "connection"), octets, short(elapsed),
+		count(len(results), "request"), failed, count(report.Connections, "connection"), octets, short(report.Elapsed),
 		float64(len(results))/seconds, float64(octets)*8/seconds/1e6)
 	if len(waits) > 1 {
 		slices.SortFunc(waits, cmp.Compare)
-		fmt.Fprintf(w, "first octet after: %s at best, %s median, %s at worst\n",
-			short(waits[0]), short(waits[len(waits)/2]), short(waits[len(waits)-1]))
+		fmt.Fprintf(w, "handshakes: %s in all; first octet after: %s at best, %s median, %s at worst\n",
+			short(report.Handshakes), short(waits[0]), short(waits[len(waits)/2]), short(waits[len(waits)-1]))
 	}
 }
 
@@ -101,11 +102,14 @@ func short(d time.Duration) string {
 // jsonResult is a Result as WriteJSON prints it. Times are microseconds.
 type jsonResult struct {
 	URL         string `json:"url"`
+	Method      string `json:"method"`
 	Status      int    `json:"status,omitempty"`
 	Proto       string `json:"proto,omitempty"`
 	Bytes       int64  `json:"bytes"`
 	Connection  int    `json:"connection,omitempty"`
 	Request     int    `json:"request,omitempty"`
+	Tries       int    `json:"tries,omitempty"`
+	StartUS     int64  `json:"start_us"`
 	ConnectUS   int64  `json:"connect_us"`
 	FirstByteUS int64  `json:"first_byte_us"`
 	TotalUS     int64  `json:"total_us"`
@@ -119,6 +123,7 @@ func WriteJSON(w io.Writer, results []Result) error {
 		r := &results[i]
 		j := jsonResult{
 			URL: r.URL, Status: r.Status, Proto: r.Proto, Bytes: r.Bytes, Connection: r.Connection, Request: r.Request,
+			Method: r.Method, Tries: r.Tries, StartUS: r.Start.Microseconds(),
 			ConnectUS: r.Connect.Microseconds(), FirstByteUS: r.FirstByte.Microseconds(), TotalUS: r.Total.Microseconds(),
 		}
 		if r.Err != nil {

@@ -2,6 +2,8 @@ package client
 
 import (
 	"bufio"
+	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -21,7 +23,9 @@ const (
 type run struct {
 	*Client
 	ctx         context.Context
+	start       time.Time
 	connections atomic.Int64
+	handshakes  atomic.Int64 // nanoseconds
 }
 
 // session is one connection of a run: a goroutine writes requests, the caller's reads responses.
@@ -33,6 +37,8 @@ type session struct {
 	slots    chan struct{} // holds one token for each request without a response
 	waiting  chan *job     // written, or being written, in order
 	stopped  chan struct{} // closed when no further request may be written
+	held     int           // tokens that the first response gives back: a wary session pipelines only then
+	early    bool          // the first request went with the SYN
 	requests int
 	buf      []byte
 }
@@ -50,15 +56,30 @@ func (r *run) session(q *queue) bool {
 		return false
 	}
 	first.start = time.Now()
-	conn, err := r.dial(q.addr)
+	first.Start = first.start.Sub(r.start)
+	conn, early, err := r.dial(q.addr, first)
 	if err != nil {
 		// The others would fare no better, each after the same wait.
-		first.Err = err
+		first.fail(err)
 		q.fail(err)
 		return false
 	}
 	first.Connect = time.Since(first.start)
+	r.handshakes.Add(int64(first.Connect))
+	s := r.newSession(q, conn, first)
+	s.early = early
+	stop := context.AfterFunc(r.ctx, func() { conn.Close() })
+	defer stop()
+	go s.write(first)
+	s.read()
+	return true
+}
+
+func (r *run) newSession(q *queue, conn net.Conn, first *job) *session {
 	depth := max(r.Depth, 1)
+	if !first.idempotent() || r.Serial {
+		depth = 1
+	}
 	s := &session{
 		run: r, q: q, conn: &timedConn{Conn: conn, timeout: r.timeout()},
 		number:  int(r.connections.Add(1)),
@@ -66,11 +87,13 @@ func (r *run) session(q *queue) bool {
 		waiting: make(chan *job, depth),
 		stopped: make(chan struct{}),
 	}
-	stop := context.AfterFunc(r.ctx, func() { conn.Close() })
-	defer stop()
-	go s.write(first)
-	s.read()
-	return true
+	if q.takeWary() {
+		s.held = depth - 1
+		for range s.held {
+			s.slots <- struct{}{}
+		}
+	}
+	return s
 }
 
 func (r *run) timeout() time.Duration {
@@ -80,10 +103,28 @@ func (r *run) timeout() time.Duration {
 	return defaultTimeout
 }
 
-func (r *run) dial(addr string) (net.Conn, error) {
+// dial connects. early: the request of first is on its way already.
+func (r *run) dial(addr string, first *job) (conn net.Conn, early bool, err error) {
 	ctx, cancel := context.WithTimeout(r.ctx, r.timeout())
 	defer cancel()
-	return r.Dial(ctx, "tcp", addr)
+	if r.DialData == nil || !first.idempotent() {
+		conn, err = r.Dial(ctx, "tcp", addr)
+		return conn, false, err
+	}
+	var data bytes.Buffer
+	if err := first.writeTo(&data); err != nil {
+		return nil, false, err
+	}
+	conn, err = r.DialData(ctx, "tcp", addr, data.Bytes())
+	return conn, true, err
+}
+
+// writeTo writes the request, as often as it is called.
+func (j *job) writeTo(w io.Writer) error {
+	if j.req.GetBody != nil {
+		j.req.Body, _ = j.req.GetBody() // the reader of a string: no error
+	}
+	return j.req.Write(w)
 }
 
 // write sends requests, several in one write where the depth allows, until none is left or the
@@ -92,20 +133,23 @@ func (s *session) write(j *job) {
 	defer close(s.waiting)
 	w := bufio.NewWriterSize(s.conn, 16<<10)
 	for ; j != nil; j = s.q.pop() {
-		select {
-		case <-s.stopped:
-			s.q.putBack([]*job{j})
+		if !s.slot() {
+			s.q.putBack([]*job{j}, false)
 			return
-		case s.slots <- struct{}{}:
 		}
 		s.requests++
 		j.Connection, j.Request = s.number, s.requests
+		j.Tries++
 		j.sent = time.Now()
-		if s.requests > 1 || j.start.IsZero() {
+		if s.requests > 1 {
 			j.start = j.sent
+			j.Start = j.start.Sub(s.start)
 		}
 		s.waiting <- j
-		err := j.req.Write(w)
+		var err error
+		if !s.early || s.requests > 1 {
+			err = j.writeTo(w)
+		}
 		if err == nil && len(s.slots) == cap(s.slots) {
 			err = w.Flush()
 		}
@@ -116,72 +160,136 @@ func (s *session) write(j *job) {
 	w.Flush()
 }
 
+// slot waits until another request may be sent; false: none may.
+func (s *session) slot() bool {
+	select {
+	case <-s.stopped:
+		return false
+	case s.slots <- struct{}{}:
+	}
+	select {
+	case <-s.stopped: // both were ready
+		return false
+	default:
+		return true
+	}
+}
+
+// fate is what a response leaves of its connection.
+type fate int
+
+const (
+	open   fate = iota // it carries more
+	ended              // the server said that it answers nothing behind this response
+	broken             // nobody knows what became of the requests behind this one
+)
+
 // read takes the responses in order. When the connection ends it puts back what was not answered.
 func (s *session) read() {
 	br := bufio.NewReaderSize(s.conn, 64<<10)
 	s.buf = make([]byte, bodyBuffer)
 	for j := range s.waiting {
-		again, err := s.response(br, j)
-		<-s.slots
-		if err == nil && again {
-			continue
+		fate, err := s.response(br, j)
+		if fate != open {
+			s.end(j, fate, err)
+			return
 		}
-		var back []*job
-		if err != nil && !s.settle(j, err) {
-			back = append(back, j)
+		for range 1 + s.held {
+			<-s.slots
 		}
-		close(s.stopped)
-		s.conn.Close()
-		for j := range s.waiting {
-			j.Connection, j.Request, j.start = 0, 0, time.Time{}
-			back = append(back, j)
-		}
-		s.q.putBack(back)
-		return
+		s.held = 0
 	}
 	s.conn.Close()
 }
 
-// settle decides what the connection's end means for the request it hit: false, it may be sent
-// again, for no octet of a response came and it was not the first on its connection (RFC 9112 §9.3.1).
-func (s *session) settle(j *job, err error) bool {
+// end closes the connection on which j was the last to be answered or, with err, was not, and
+// puts back what may be sent again.
+func (s *session) end(j *job, fate fate, err error) {
+	close(s.stopped)
+	s.conn.Close()
+	var behind []*job
+	for j := range s.waiting {
+		behind = append(behind, j)
+	}
+	var back []*job
+	if err != nil && !s.settle(j, err, len(behind) > 0) {
+		back = append(back, j)
+	}
+	for _, j := range behind {
+		// Behind an announced close nothing is processed (RFC 9112 §9.6): any method may go again.
+		if fate == ended || j.idempotent() {
+			j.reset()
+			back = append(back, j)
+			continue
+		}
+		j.fail(cmp.Or(err, errUnasked))
+	}
+	s.q.putBack(back, fate == broken)
+}
+
+// settle decides what the connection's end means for the request it hit. False: it may be sent
+// again, for it is idempotent, no octet of a response came, and the end may have had another
+// cause: others were on the connection, before it or behind it (RFC 9112 §9.3.1).
+func (s *session) settle(j *job, err error, pipelined bool) bool {
 	j.attempts++
-	if j.Status == 0 && j.FirstByte == 0 && j.Request > 1 && j.attempts < maxAttempts && s.ctx.Err() == nil {
-		*j.Result = Result{URL: j.URL}
-		j.start = time.Time{}
+	shared := j.Request > 1 || pipelined
+	if shared && j.FirstByte == 0 && j.idempotent() && j.attempts < maxAttempts && s.ctx.Err() == nil {
+		j.reset()
 		return false
 	}
 	if cause := context.Cause(s.ctx); cause != nil {
 		err = cause
 	}
-	j.Err = err
-	j.Total = time.Since(j.start)
+	j.fail(err)
 	return true
 }
 
-// response reads one response. again: the connection may carry another.
-func (s *session) response(br *bufio.Reader, j *job) (again bool, err error) {
+// response reads one response. An error is why there is no complete one; then the fate is broken.
+func (s *session) response(br *bufio.Reader, j *job) (fate, error) {
 	s.conn.budget = maxHeader
 	if _, err := br.Peek(1); err != nil {
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF
 		}
-		return false, fmt.Errorf("no response: %w", err)
+		return broken, fmt.Errorf("no response: %w", err)
 	}
 	j.FirstByte = max(time.Since(j.sent), 1)
 	resp, err := readFinal(br, j.req)
 	if err != nil {
-		return false, fmt.Errorf("response header: %w", err)
+		return broken, fmt.Errorf("response header: %w", err)
 	}
 	s.conn.budget = -1
 	defer resp.Body.Close()
 	j.Status, j.Proto = resp.StatusCode, resp.Proto
+	if s.Record {
+		j.Exchange = s.exchange(j.req, resp)
+	}
 	j.Bytes, err = s.body(resp.Body, j.index)
 	if err != nil {
-		return false, fmt.Errorf("after %d octets of body: %w", j.Bytes, err)
+		return broken, fmt.Errorf("after %d octets of body: %w", j.Bytes, err)
 	}
 	j.Total = time.Since(j.start)
-	return !resp.Close && resp.StatusCode != http.StatusSwitchingProtocols, nil
+	switch {
+	case resp.Close || s.Serial || resp.StatusCode == http.StatusSwitchingProtocols:
+		return ended, nil
+	case br.Buffered() > 0 && len(s.waiting) == 0:
+		// Octets that nobody asked for answer no request, least of all the next (RFC 9112 §9.2).
+		return broken, nil
+	}
+	return open, nil
+}
+
+func (s *session) exchange(req *http.Request, resp *http.Response) *Exchange {
+	h := req.Header.Clone()
+	host := req.Host
+	if host == "" {
+		host = req.URL.Host
+	}
+	h.Set("Host", host)
+	if req.Close {
+		h.Set("Connection", "close")
+	}
+	return &Exchange{Request: h, Response: resp.Header, Status: resp.Status, Server: s.conn.RemoteAddr().String()}
 }
 
 // readFinal reads a response, past interim ones (RFC 9110 §15.2).
