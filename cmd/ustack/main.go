@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"ustack/cmd/ustack/internal/client"
 	"ustack/cmd/ustack/internal/ground"
 	"ustack/stack/link/tun"
 
@@ -25,6 +26,8 @@ const (
 	exitOK     = 0
 	exitFailed = 1
 	exitUsage  = 2
+	// exitUnknown: what was asked for may have been done.
+	exitUnknown = 3
 )
 
 // run is the command without the process around it. It returns the exit code.
@@ -40,6 +43,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	explain(stderr, err)
 	if u := (*usageError)(nil); errors.As(err, &u) {
 		return exitUsage
+	}
+	if errors.Is(err, client.ErrUnknown) {
+		return exitUnknown
 	}
 	return exitFailed
 }

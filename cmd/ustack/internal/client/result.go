@@ -39,4 +39,5 @@ type Exchange struct {
 	Request, Response http.Header // of the request with Host
 	Status            string      // as "200 OK"
 	Server            string      // its address and port
+	Sent              int64       // octets of content
 }

@@ -289,7 +289,7 @@ func (s *session) exchange(req *http.Request, resp *http.Response) *Exchange {
 	if req.Close {
 		h.Set("Connection", "close")
 	}
-	return &Exchange{Request: h, Response: resp.Header, Status: resp.Status, Server: s.conn.RemoteAddr().String()}
+	return &Exchange{Request: h, Response: resp.Header, Status: resp.Status, Server: s.conn.RemoteAddr().String(), Sent: int64(len(s.Content))}
 }
 
 // readFinal reads a response, past interim ones (RFC 9110 §15.2).
