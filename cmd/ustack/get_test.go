@@ -156,6 +156,14 @@ func TestGetExitCodes(t *testing.T) {
 		{"-H nonsense " + base, 2, "--header"},
 		{"-o x -n 2 " + base, 2, "--output"},
 		{"-o x --verify " + base, 2, "--verify"},
+		{"--serial --pipeline " + base, 2, "--serial and --pipeline"},
+		{"--persistent --parallel 2 " + base, 2, "--persistent"},
+		{"--fast-open " + base, 2, "--engine ustack"},
+		{"-o - --har - " + base, 2, "--har"},
+		{"-X CONNECT " + base, 2, "CONNECT"},
+		{base + "/{9..1}", 2, "must count up"},
+		{base + "/{1..1000}{1..1000}", 2, "more than 100000 URLs"},
+		{"--har /nonexistent/x " + base, 1, "no such file"},
 		{"--nonsense", 2, "unknown flag"},
 	}
 	for _, tt := range tests {
