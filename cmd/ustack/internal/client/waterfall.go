@@ -148,7 +148,10 @@ func (c *chart) phases(r *Result) []phase {
 
 // times are the lengths of the phases.
 func (r *Result) times() (connect, wait, receive time.Duration) {
-	if r.FirstByte == 0 { // no answer: it waited to the end, or for the connection
+	switch {
+	case r.Connection == 0: // it got no connection
+		return r.Total, 0, 0
+	case r.FirstByte == 0: // it waited to the end
 		return r.Connect, max(r.Total-r.Connect, 0), 0
 	}
 	return r.Connect, r.FirstByte, max(r.Total-r.Connect-r.FirstByte, 0)

@@ -52,9 +52,10 @@ func pipelinedReport() *Report {
 func failedReport() *Report {
 	ok := object(0, 1, 1, 0, 10*ms, 10*ms, 30*ms)
 	lost := Result{URL: "http://10.90.0.2/_/sink", Method: "POST", Connection: 2, Request: 1, Tries: 2, Start: 10 * ms, Connect: 5 * ms, Total: 20 * ms, Err: io.ErrUnexpectedEOF}
+	refused := Result{URL: "http://10.90.0.3/_/", Start: 60 * ms, Total: 30 * ms, Err: io.ErrNoProgress}
 	never := Result{URL: "http://10.90.0.2/_/hello", Err: io.ErrClosedPipe}
 	tiny := object(7, 1, 2, 99900*time.Microsecond, 0, 50*time.Microsecond, 20*time.Microsecond)
-	return reportOf(100*ms, 2, ok, lost, never, tiny)
+	return reportOf(100*ms, 2, ok, lost, refused, never, tiny)
 }
 
 func longReport() *Report {
