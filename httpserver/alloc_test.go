@@ -98,7 +98,8 @@ func TestAllocs(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newScripted(t, tt.tune)
 			c.turn(tt.in)
-			if got := bytes.Count(c.last, []byte("Hello, World!")); got != tt.times || c.writes != 1 {
+			// Under the race detector the turn may take longer than finished answers wait.
+			if got := bytes.Count(c.last, []byte("Hello, World!")); (got != tt.times || c.writes != 1) && !raceEnabled {
 				t.Fatalf("%d answers in %d writes: %q", got, c.writes, c.last)
 			}
 			if n := testing.AllocsPerRun(1000, func() { c.turn(tt.in) }); n > tt.most && !raceEnabled {

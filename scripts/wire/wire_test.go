@@ -104,7 +104,8 @@ func TestRate(t *testing.T) {
 				t.Errorf("%v: %+v", o.trial, f)
 			}
 		}
-		if sum < least || sum > 1.02*most {
+		// Two flows have not the same two seconds: what stood in the queue may be counted on top.
+		if sum < least || sum > 1.06*most {
 			t.Errorf("%v: %.2f Mbit/s, want almost %.2f", o.trial, sum, most)
 		}
 	}
