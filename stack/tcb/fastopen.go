@@ -9,18 +9,11 @@ import "ustack/tcpseg"
 // the handshake is complete (RFC 7413 §4.2). The TCB is in SYN-RECEIVED; Output has the SYN,ACK. Whoever calls it has
 // checked the cookie, and bounds how many connections are in this state: the client's address may be forged.
 func (t *TCB) AcceptFast(now Time, c *Config, mem Blocks, h *Handshake, syn *tcpseg.Segment) Events {
-	t.begin(now, c, mem, h.ISS, h.TSOffset)
+	t.beginPassive(now, c, mem, h, h.ISS)
 	t.state, t.early = SynReceived, true
-	t.rcv.begin(h.IRS, synWindow(&c.Options))
-	t.ts.recent, t.ts.at = h.TSRecent, now
-	t.negotiate(&h.Peer)
-	if h.ECN {
-		t.ecn = ecnOn
-	}
 	if h.FastOpen.Present {
 		t.needSeldom().fastOpen = h.FastOpen
 	}
-	t.setPeerWindow(int32(h.PeerWindow), h.IRS, t.snd.una) // never scaled in a SYN (RFC 7323 §2.2)
 	t.setController(t.mss(), t.initialWindow())
 	t.rcv.tuneAt = micros(now)
 	text := *syn
@@ -63,14 +56,6 @@ func (t *TCB) outputEarly(now Time, o *Out) bool {
 // markSYN holds our SYN or SYN,ACK for lost, without the data behind it.
 func (t *TCB) markSYN() {
 	if i := t.runs.head; i != none && t.runs.slab[i].start == t.snd.iss {
-		t.runs.setLost(t.runs.cutHead(1), true)
+		t.runs.setLost(t.runs.cut(i, 1), true)
 	}
-}
-
-// cutHead returns the first run, cut to n octets if it has more.
-func (rs *runs) cutHead(n int) *run {
-	if r := &rs.slab[rs.head]; n < r.len() {
-		rs.split(rs.head, r.start.Add(n))
-	}
-	return &rs.slab[rs.head]
 }

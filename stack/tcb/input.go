@@ -289,7 +289,7 @@ func (t *TCB) takeACK(now Time, seg *tcpseg.Segment) {
 		t.onAck(now, &n, seg)
 	}
 	if t.loss != nil {
-		t.duplicated(now, &n, seg)
+		t.duplicated(&n)
 		t.probed(now, &n, seg)
 	}
 	t.takeEcho(now, &n)

@@ -70,13 +70,9 @@ func (t *TCB) probeMTU(now Time, o *Out) bool {
 		o.clear()
 		return false
 	}
-	if t.inFlight() == 0 {
-		t.snd.progress = now
-	}
 	s.size, s.end = size, start.Add(n)
-	t.runs.pushProbe(start, s.end, now, t.snd.delivered)
-	t.snd.nxt = s.end
-	t.rec.fresh = true
+	t.advanceNxt(now, s.end)
+	t.runs.markProbe(start)
 	t.emit(now, o, start, n, 0, CauseMTUProbe)
 	o.GSOSize = 0
 	t.mark(o, true)
@@ -130,9 +126,8 @@ func (t *TCB) probeTooBig(now Time, mss int) bool {
 	return true
 }
 
-// pushProbe is push for a probe: a run of its own until it is sent again.
-func (rs *runs) pushProbe(start, end tcpseg.Seq, now Time, delivered int64) {
-	rs.push(start, end, now, delivered)
+// markProbe makes a run of its own of what was just sent from start on, until it is sent again.
+func (rs *runs) markProbe(start tcpseg.Seq) {
 	if rs.slab[rs.tail].start != start {
 		rs.split(rs.tail, start)
 	}

@@ -337,17 +337,22 @@ func (t *TCB) sendNew(now Time, o *Out, n int, fin bool, cause Cause) {
 			cause = CauseFIN
 		}
 	}
-	if t.inFlight() == 0 {
-		t.snd.progress = now
-	}
 	if size := t.segmentSize(); n%size != 0 {
 		t.snd.smallEnd = end
 	}
-	t.runs.push(start, end, now, t.snd.delivered)
-	t.snd.nxt = end
-	t.rec.fresh = true
+	t.advanceNxt(now, end)
 	t.emit(now, o, start, n, flags, cause)
 	t.mark(o, n > 0 && cause != CauseProbe)
+}
+
+// advanceNxt notes that what lies before end is being sent for the first time.
+func (t *TCB) advanceNxt(now Time, end tcpseg.Seq) {
+	if t.inFlight() == 0 {
+		t.snd.progress = now
+	}
+	t.runs.push(t.snd.nxt, end, now, t.snd.delivered)
+	t.snd.nxt = end
+	t.rec.fresh = true
 }
 
 // sendFIN moves to the state in which our FIN is in flight.

@@ -66,7 +66,7 @@ func (t *TCB) onAck(now Time, n *news, seg *tcpseg.Segment) {
 	}
 	recovering := t.rec.phase == fastPhase
 	if t.spurious(n, seg) || t.forwardRTO(n) {
-		t.undone(now, seg)
+		t.undone()
 	}
 	if n.dup {
 		t.dupAck()

@@ -152,6 +152,14 @@ func (rs *runs) split(i int32, at tcpseg.Seq) {
 	r.end, r.next = at, j
 }
 
+// cut leaves run i no more than its first n octets, and returns it.
+func (rs *runs) cut(i int32, n int) *run {
+	if r := &rs.slab[i]; n < r.len() {
+		rs.split(i, r.start.Add(n))
+	}
+	return &rs.slab[i]
+}
+
 // join merges run i with the one before it where they are alike, and returns the survivor.
 func (rs *runs) join(i int32) int32 {
 	p := rs.slab[i].prev
@@ -182,11 +190,11 @@ type delivery struct {
 
 	now, minRTT Time
 	echo        uint32 // the time that the ACK echoes, as our clock shows it
-	stamped     bool   // echo is set, and tells of what is being added: a SACK of text out of order echoes older text (RFC 7323 §4.3)
+	stamped     bool   // echo is set
 }
 
-// add includes the n octets of r that end at end.
-func (d *delivery) add(r *run, n int, end tcpseg.Seq) {
+// add includes the n octets of r that end at end. Echoed: what the ACK echoes tells which copy of them came.
+func (d *delivery) add(r *run, n int, end tcpseg.Seq, echoed bool) {
 	if d.octets == 0 || d.highest.Less(end) {
 		d.highest = end
 	}
@@ -199,7 +207,7 @@ func (d *delivery) add(r *run, n int, end tcpseg.Seq) {
 		}
 	} else {
 		d.again = true
-		if d.earlier(r) {
+		if d.earlier(r, echoed) {
 			return
 		}
 	}
@@ -209,8 +217,8 @@ func (d *delivery) add(r *run, n int, end tcpseg.Seq) {
 }
 
 // earlier reports whether of a run that was sent again it must have been an earlier copy that came.
-func (d *delivery) earlier(r *run) bool {
-	return d.now-r.sent < d.minRTT || d.stamped && int32(d.echo-tsClock(r.sent)) < 0
+func (d *delivery) earlier(r *run, echoed bool) bool {
+	return d.now-r.sent < d.minRTT || echoed && int32(d.echo-tsClock(r.sent)) < 0
 }
 
 // ack removes what lies before una.
@@ -224,7 +232,7 @@ func (rs *runs) ack(una tcpseg.Seq, d *delivery) {
 		if r.sacked {
 			rs.sacked -= n
 		} else {
-			d.add(r, n, r.start.Add(n))
+			d.add(r, n, r.start.Add(n), d.stamped)
 		}
 		if r.lost {
 			rs.lost -= n
@@ -260,10 +268,7 @@ func (rs *runs) sack(left, right tcpseg.Seq, d *delivery) {
 			i = rs.slab[i].next
 			r = &rs.slab[i]
 		}
-		stamped := d.stamped
-		d.stamped = false
-		d.add(r, r.len(), r.end)
-		d.stamped = stamped
+		d.add(r, r.len(), r.end, false) // a SACK of text out of order echoes older text (RFC 7323 §4.3)
 		rs.setLost(r, false)
 		rs.setSacked(r, true)
 		if next := r.next; next != none {
@@ -307,15 +312,10 @@ func (rs *runs) markHead(n int) bool {
 	if rs.head == none {
 		return false
 	}
-	r := &rs.slab[rs.head]
-	if r.sacked || r.lost || r.times > 1 {
+	if r := &rs.slab[rs.head]; r.sacked || r.lost || r.times > 1 {
 		return false
 	}
-	if n < r.len() {
-		rs.split(rs.head, r.start.Add(n))
-		r = &rs.slab[rs.head]
-	}
-	rs.setLost(r, true)
+	rs.setLost(rs.cut(rs.head, n), true)
 	return true
 }
 
@@ -422,10 +422,7 @@ func (rs *runs) firstLost() int32 {
 
 // resend records that the first n octets of run i were sent again, and returns how often that makes.
 func (rs *runs) resend(i int32, n int, now Time, delivered int64) int {
-	if r := &rs.slab[i]; n < r.len() {
-		rs.split(i, r.start.Add(n))
-	}
-	r := &rs.slab[i]
+	r := rs.cut(i, n)
 	rs.setLost(r, false)
 	r.sent, r.delivered, r.probe = now, delivered, false
 	if r.times < 255 {

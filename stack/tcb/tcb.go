@@ -216,20 +216,25 @@ func Accept(now Time, c *Config, mem Blocks, h *Handshake) *TCB {
 
 // Accept is the function Accept for a TCB that is part of something larger, as the method Dial is.
 func (t *TCB) Accept(now Time, c *Config, mem Blocks, h *Handshake) {
-	t.begin(now, c, mem, h.ISS, h.TSOffset)
+	t.beginPassive(now, c, mem, h, h.ISS.Add(1))
 	t.synTimeouts = int32(h.Resent)
+	if h.RTT > 0 {
+		t.sample(now, h.RTT, 1)
+	}
+	t.establish(now)
+}
+
+// beginPassive is begin with what a passive handshake has settled; una is how much of ours is acknowledged.
+func (t *TCB) beginPassive(now Time, c *Config, mem Blocks, h *Handshake, una tcpseg.Seq) {
+	t.begin(now, c, mem, h.ISS, h.TSOffset)
 	t.rcv.begin(h.IRS, synWindow(&c.Options))
 	t.ts.recent, t.ts.at = h.TSRecent, now
 	t.negotiate(&h.Peer)
 	if h.ECN {
 		t.ecn = ecnOn
 	}
-	t.snd.una = h.ISS.Add(1)
-	t.setPeerWindow(int32(h.PeerWindow), h.IRS, t.snd.una) // never scaled in a SYN (RFC 7323 §2.2)
-	if h.RTT > 0 {
-		t.sample(now, h.RTT, 1)
-	}
-	t.establish(now)
+	t.snd.una = una
+	t.setPeerWindow(int32(h.PeerWindow), h.IRS, una) // never scaled in a SYN (RFC 7323 §2.2)
 }
 
 // negotiate applies the options of the peer's SYN beside our own.

@@ -51,7 +51,7 @@ func (t *TCB) spurious(n *news, seg *tcpseg.Segment) bool {
 }
 
 // undone takes a recovery back (RFC 4015 §3, RFC 9438 §4.9): nothing was lost.
-func (t *TCB) undone(now Time, seg *tcpseg.Segment) {
+func (t *TCB) undone() {
 	t.loss.undo.armed, t.loss.reduced, t.loss.ramp = false, false, 0
 	t.loss.rack.reordered = true
 	t.loss.rack.sent = 0 // a copy may have been taken for delivered; it says nothing of what was sent before it
@@ -64,7 +64,7 @@ func (t *TCB) undone(now Time, seg *tcpseg.Segment) {
 
 // duplicated heeds a D-SACK (RFC 2883): what the peer had twice was sent again in vain. When that is true of all that
 // was sent again, the recovery was for nothing.
-func (t *TCB) duplicated(now Time, n *news, seg *tcpseg.Segment) {
+func (t *TCB) duplicated(n *news) {
 	l, b := t.loss, n.dsack
 	if b.Left == b.Right || l.tlp.probing && l.tlp.again && b.Right == l.tlp.end {
 		return
@@ -75,7 +75,7 @@ func (t *TCB) duplicated(now Time, n *news, seg *tcpseg.Segment) {
 		return
 	}
 	if u.resent -= b.Right.Sub(b.Left); u.resent <= 0 {
-		t.undone(now, seg)
+		t.undone()
 	}
 }
 
