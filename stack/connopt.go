@@ -21,15 +21,22 @@ func (c *Conn) SetOptions(o tcb.Options) error {
 }
 
 func (c *Conn) change(f func(*tcb.Options)) error {
+	return c.adjust(func() {
+		o := c.t.Options()
+		f(&o)
+		c.t.Set(c.clock(), &o)
+		c.setIP(&o)
+	})
+}
+
+// adjust calls f with c.mu held and sends what that has let out.
+func (c *Conn) adjust(f func()) error {
 	c.lock()
 	defer c.unlock()
 	if c.closed {
 		return c.opError("set", net.ErrClosed)
 	}
-	o := c.t.Options()
-	f(&o)
-	c.t.Set(c.clock(), &o)
-	c.setIP(&o)
+	f()
 	c.flushSelf()
 	return nil
 }
@@ -37,14 +44,7 @@ func (c *Conn) change(f func(*tcb.Options)) error {
 // SetController puts the connection under another congestion controller, nil for CUBIC; it goes on from the window that
 // the one before had.
 func (c *Conn) SetController(make cc.New) error {
-	c.lock()
-	defer c.unlock()
-	if c.closed {
-		return c.opError("set", net.ErrClosed)
-	}
-	c.t.SetController(make)
-	c.flushSelf()
-	return nil
+	return c.adjust(func() { c.t.SetController(make) })
 }
 
 // setIP takes the fields of the IP header. c.mu is held.

@@ -84,10 +84,7 @@ func (q *queue) openFast(sh *shard, hash uint32, key *flowKey, now tcb.Time, seg
 	news := c.t.AcceptFast(c.at(now), cfg, &c.mem, &h, seg)
 	c.mem.input = false
 	c.needRare().fastOf = l
-	c.setIP(&cfg.Options)
-	sh.conns.insert(hash, c, fullOfConns)
-	sh.mu.Unlock()
-	q.s.mem.conns.Add(1)
+	q.enter(sh, hash, c, cfg)
 	q.drop(countFastOpen)
 	q.took(c, tcb.Result{Events: news})
 	c.unlock()

@@ -55,13 +55,27 @@ func TestFastCookie(t *testing.T) {
 	}
 }
 
-// fastListen makes a listener for so many connections that are not proved, and an echo of what comes first.
+// fastListen makes a listener for so many connections that are not proved.
 func fastListen(t *testing.T, w *wire, pending int) *Listener {
 	l, err := (&ListenConfig{Stack: w.s, FastOpen: pending}).Listen(t.Context(), "tcp", ":80")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return l
+}
+
+// acceptGET accepts a connection, on which GET has come.
+func acceptGET(t *testing.T, l *Listener) *Conn {
+	t.Helper()
+	c, err := l.AcceptConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b [8]byte
+	if n, err := c.Read(b[:]); string(b[:n]) != "GET" {
+		t.Errorf("read %q, %v", b[:n], err)
+	}
+	return c
 }
 
 // fastCookieOf asks for a cookie as a client does.
@@ -98,14 +112,7 @@ func TestFastOpenServer(t *testing.T) {
 			if s.Flags != tcpseg.SYN|tcpseg.ACK || s.Ack != p.seq || s.Options.FastOpen.Present {
 				t.Errorf("answered by %v", s)
 			}
-			c, err := l.AcceptConn()
-			if err != nil {
-				t.Fatal(err)
-			}
-			var b [8]byte
-			if n, err := c.Read(b[:]); string(b[:n]) != "GET" {
-				t.Errorf("read %q, %v", b[:n], err)
-			}
+			c := acceptGET(t, l)
 			if c.t.State() != tcb.SynReceived {
 				t.Errorf("in %v", c.t.State())
 			}
@@ -172,14 +179,7 @@ func TestNoFastOpen(t *testing.T) {
 		}
 		p.options, p.seq, p.ack = tcpseg.Options{}, s.Ack, s.Seq.Add(1)
 		p.send(tcpseg.ACK|tcpseg.PSH, "GET")
-		c, err := l.AcceptConn()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var b [8]byte
-		if n, err := c.Read(b[:]); string(b[:n]) != "GET" {
-			t.Errorf("read %q, %v", b[:n], err)
-		}
+		acceptGET(t, l)
 	})
 }
 

@@ -117,13 +117,18 @@ func (q *queue) open(sh *shard, hash uint32, key *flowKey, now tcb.Time, seg *tc
 	c := q.s.newConn(q, key)
 	c.lock() // nobody else knows c yet: no order is broken
 	c.t.Accept(c.at(now), cfg, &c.mem, h)
+	q.enter(sh, hash, c, cfg)
+	q.took(c, c.input(now, seg))
+	c.unlock()
+	l.add(q.sc, c)
+}
+
+// enter puts a new connection, which is locked, into the table. The shard is locked and let go in here.
+func (q *queue) enter(sh *shard, hash uint32, c *Conn, cfg *tcb.Config) {
 	c.setIP(&cfg.Options)
 	sh.conns.insert(hash, c, fullOfConns)
 	sh.mu.Unlock()
 	q.s.mem.conns.Add(1)
-	q.took(c, c.input(now, seg))
-	c.unlock()
-	l.add(q.sc, c)
 }
 
 // abandonHalfOpen forgets a half-open flow that the peer knows nothing of. If its SYN took the place of a TIME-WAIT, it
