@@ -34,11 +34,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"os/signal"
 	"runtime"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -49,19 +46,7 @@ import (
 // insideEnv tells the process that runs in private namespaces.
 const insideEnv = "USTACK_WIRE_INSIDE"
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	err := dispatch(ctx, os.Args[1:])
-	stop()
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() > 0 {
-		os.Exit(exit.ExitCode()) // the process inside has said why
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "wire:", err)
-		os.Exit(1)
-	}
-}
+func main() { netns.Main("wire", dispatch) }
 
 // config is what the flags say.
 type config struct {
