@@ -19,21 +19,32 @@ func WriteTable(w io.Writer, report *Report) {
 	results := report.Results
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "no.\tstatus\tconnect\tfirst octet\ttotal\toctets\tconnection\trequest\t  URL")
-	hidden := 0
-	for i := range results {
-		r := &results[i]
-		if i >= maxRows && !r.Failed() {
-			hidden++
-			continue
-		}
+	hidden := eachRow(results, func(i int, r *Result) {
 		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t  %s\n", i+1, dash(r.Status), short(r.Connect), short(r.FirstByte),
 			short(r.Total), r.Bytes, dash(r.Connection), dash(r.Request), r.URL)
-	}
+	})
 	t.Flush()
-	if hidden > 0 {
-		fmt.Fprintf(w, "… and %d more that went well (--json shows all)\n", hidden)
-	}
+	writeHidden(w, hidden)
 	writeSummary(w, report)
+}
+
+// eachRow calls row for each result that has one, and returns how many have none.
+func eachRow(results []Result, row func(i int, r *Result)) (hidden int) {
+	for i := range results {
+		if r := &results[i]; i < maxRows || r.Failed() {
+			row(i, r)
+		} else {
+			hidden++
+		}
+	}
+	return hidden
+}
+
+// writeHidden says how many results have no row.
+func writeHidden(w io.Writer, n int) {
+	if n > 0 {
+		fmt.Fprintf(w, "… and %d more that went well (--json shows all)\n", n)
+	}
 }
 
 // writeSummary prints what failed, and the totals.

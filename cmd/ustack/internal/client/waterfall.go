@@ -78,23 +78,15 @@ func (c *chart) draw(results []Result) {
 	scale := short(c.span)
 	dots := strings.Repeat(" ", max(c.bar-1-utf8.RuneCountInString(scale), 1))
 	fmt.Fprintf(c.w, rowFormat+"0%s%s\n", c.name, "", "conn.no", "status", "total", dots, scale)
-	hidden := 0
-	for i := range results {
-		r := &results[i]
-		if i >= maxRows && !r.Failed() {
-			hidden++
-			continue
-		}
+	hidden := eachRow(results, func(i int, r *Result) {
 		on := "-"
 		if r.Connection != 0 {
 			on = fmt.Sprintf("%d.%d", r.Connection, r.Request)
 		}
 		row := fmt.Sprintf(rowFormat, c.name, c.tail(c.names[i]), on, dash(r.Status), short(r.Total)) + c.cells(r)
 		fmt.Fprintln(c.w, strings.TrimRight(row, " "))
-	}
-	if hidden > 0 {
-		fmt.Fprintf(c.w, "… and %d more that went well (--json shows all)\n", hidden)
-	}
+	})
+	writeHidden(c.w, hidden)
 	fmt.Fprintf(c.w, "%s connecting  %s waiting for the answer  %s receiving it\n",
 		c.cell(connecting, 1), c.cell(waiting, 1), c.cell(receiving, 1))
 }
