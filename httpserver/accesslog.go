@@ -153,7 +153,7 @@ func (c *conn) log(x *exchange) {
 	}
 	e := entryPool.Get().(*Entry)
 	*e = Entry{
-		Conn: c.id, Number: c.requests, Place: c.turn.burst, RemoteAddr: c.remoteAddr(),
+		Conn: c.id, Number: x.number, Place: x.place, RemoteAddr: c.remoteAddr(),
 		Method: x.method, Target: x.target, Proto: x.proto, Host: x.host,
 		Status: x.w.status, HeadBytes: x.w.headSize, BodyBytes: x.w.written,
 		Start: x.start, Duration: time.Since(x.start), Close: c.turn.reason,
@@ -176,7 +176,7 @@ func closeReason(x *exchange) CloseReason {
 	switch {
 	case x.lastOnly:
 		return ReasonClientClose
-	case s.MaxRequests > 0 && x.c.requests >= s.MaxRequests:
+	case s.MaxRequests > 0 && x.number >= s.MaxRequests:
 		return ReasonMaxRequests
 	case s.closing.Load():
 		return ReasonShutdown

@@ -53,6 +53,11 @@ type Server struct {
 	MaxHeaderBytes int
 	// MaxRequests is how many requests a connection may carry; the last answer says so [no limit].
 	MaxRequests int
+	// MaxParallel is how many requests of a connection may be served at once. They have to be pipelined, with nothing
+	// between them but others of their kind: safe methods (GET, HEAD, OPTIONS, TRACE) without content that ask for no
+	// upgrade. Any other is served alone, after those before it. Answers leave in order; of each that has to wait, 64 KiB
+	// are kept, then its handler waits. Such a handler cannot hijack the connection [1].
+	MaxParallel int
 	// CloseMode says how connections are ended [CloseHalf].
 	CloseMode CloseMode
 

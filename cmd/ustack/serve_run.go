@@ -109,6 +109,7 @@ func (s *server) listen(l *listener, handler http.Handler) error {
 		Handler:     handler,
 		IdleTimeout: l.idleTimeout,
 		MaxRequests: l.maxRequests,
+		MaxParallel: l.maxParallel,
 		CloseMode:   l.closeMode,
 		ErrorLog:    s.console.logger(),
 		// The site and the access log keep nothing of a request.
