@@ -20,6 +20,7 @@ const (
 	ReasonBodyUnread   CloseReason = "body-unread"   // the handler left too much of the request's body
 	ReasonMaxRequests  CloseReason = "max-requests"
 	ReasonIdle         CloseReason = "idle"
+	ReasonCrowded      CloseReason = "crowded" // another connection of the client waits for its place
 	ReasonShutdown     CloseReason = "shutdown"
 	ReasonServerClosed CloseReason = "server-closed"
 	ReasonRefused      CloseReason = "refused" // the request was malformed, too large or too slow
@@ -180,6 +181,8 @@ func closeReason(x *exchange) CloseReason {
 		return ReasonMaxRequests
 	case s.closing.Load():
 		return ReasonShutdown
+	case x.c.yielding:
+		return ReasonCrowded
 	case x.c.turn.stall.dead.Load():
 		return ReasonStall
 	case x.body != nil && !x.body.done():

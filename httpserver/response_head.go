@@ -238,6 +238,9 @@ func (w *response) decideClose(final bool) {
 	if !w.close && x.body != nil && !w.keepsBody(final) {
 		w.close = true
 	}
+	if !w.close && x.number == c.requests && len(c.turn.view) == 0 { // nothing behind it is received
+		w.close = c.srv.clients.yield(c)
+	}
 }
 
 // keepsBody reports whether the connection can be kept in spite of what is unread of the request's body.

@@ -106,12 +106,13 @@ func (s *server) listen(l *listener, handler http.Handler) error {
 		return err
 	}
 	h := &httpserver.Server{
-		Handler:     handler,
-		IdleTimeout: l.idleTimeout,
-		MaxRequests: l.maxRequests,
-		MaxParallel: l.maxParallel,
-		CloseMode:   l.closeMode,
-		ErrorLog:    s.console.logger(),
+		Handler:           handler,
+		IdleTimeout:       l.idleTimeout,
+		MaxRequests:       l.maxRequests,
+		MaxParallel:       l.maxParallel,
+		MaxConnsPerClient: l.maxPerClient,
+		CloseMode:         l.closeMode,
+		ErrorLog:          s.console.logger(),
 		// The site and the access log keep nothing of a request.
 		ReuseRequests: true,
 	}

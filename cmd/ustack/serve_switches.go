@@ -22,13 +22,14 @@ import (
 
 // switches are the settings that hold for the whole server and that one listener may change.
 type switches struct {
-	tcp         tcb.Options
-	idleTimeout time.Duration // of an HTTP connection between requests
-	synCookies  stack.SynCookies
-	fastOpen    bool
-	maxRequests int // of an HTTP connection; 0: no limit
-	maxParallel int // pipelined safe requests of an HTTP connection that are served at once
-	closeMode   httpserver.CloseMode
+	tcp          tcb.Options
+	idleTimeout  time.Duration // of an HTTP connection between requests
+	synCookies   stack.SynCookies
+	fastOpen     bool
+	maxRequests  int // of an HTTP connection; 0: no limit
+	maxPerClient int // HTTP connections of one client that are served at once; 0: no limit
+	maxParallel  int // pipelined safe requests of an HTTP connection that are served at once
+	closeMode    httpserver.CloseMode
 }
 
 // defaultSwitches are the house's defaults: those of tcb.Options, and HTTP's.
@@ -87,6 +88,7 @@ var switchDefs = slices.Concat(tcpSwitches, []switchDef{
 	{"fast-open", "on|off", "off", "clients that were here before may send their request with the SYN", onSwitch(func(s *switches) *bool { return &s.fastOpen })},
 	{"close", "half|full|abort", "half", "how an HTTP connection is ended: half waits for the client's FIN", setClose},
 	{"idle-timeout", "DUR", "1m0s", "how long a persistent HTTP connection may be silent", durSwitch(time.Millisecond, 24*time.Hour, func(s *switches) *time.Duration { return &s.idleTimeout })},
+	{"max-conns-per-client", "N", "0", "HTTP connections of one client that are served at once; others wait, then 503; 0: any number", intSwitch(0, math.MaxInt32, func(s *switches) *int { return &s.maxPerClient })},
 	{"max-parallel", "N", "1", "pipelined GETs and other safe requests of a connection that are served at once", intSwitch(1, 1024, func(s *switches) *int { return &s.maxParallel })},
 	{"max-requests", "N", "0", "requests on one HTTP connection; 0: any number", intSwitch(0, math.MaxInt32, func(s *switches) *int { return &s.maxRequests })},
 })
