@@ -9,16 +9,24 @@ import (
 	"time"
 )
 
+// maxQueued is how many connections of one client may wait to be served.
+const maxQueued = 64
+
+// How long a request may be on its way to an idle connection: the first, and one of those that follow.
 const (
-	maxQueued    = 64          // connections of one client that may wait to be served
-	firstRequest = time.Second // how long a new connection's first request may be on its way
+	firstRequest = time.Second
+	nextRequest  = 100 * time.Millisecond
 )
 
 // clients counts connections by client, for [Server.MaxConnsPerClient].
 type clients struct {
 	limit int // 0 or less: no count
-	mu    sync.Mutex
-	all   map[netip.Prefix]*client
+	clock func() time.Duration
+
+	mu      sync.Mutex
+	all     map[netip.Prefix]*client
+	waiting int  // in all queues
+	timed   bool // makeRoom is to be called
 }
 
 // A client is an IPv4 address or, since a host may take any address of it, an IPv6 /64.
@@ -59,11 +67,33 @@ func (s *clients) enter(c *conn) place {
 	default:
 		k.queue = append(k.queue, c)
 		srv.queued.push(&c.node, srv.clock())
+		s.waiting++
+		s.makeRoomLocked(k)
+		return placeQueued
 	}
-	if idle := k.longestIdle(c.srv.clock()); idle != nil {
-		idle.wake(wakeIdle)
+}
+
+// makeRoom looks for connections that have become idle.
+func (s *clients) makeRoom() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.timed = false
+	for _, k := range s.all {
+		s.makeRoomLocked(k)
 	}
-	return placeQueued
+}
+
+// makeRoomLocked ends an idle connection of k if another waits for its place, and looks again later while anybody waits.
+func (s *clients) makeRoomLocked(k *client) {
+	if len(k.queue) > k.yielding {
+		if idle := k.longestIdle(s.clock()); idle != nil {
+			idle.wake(wakeCrowd)
+		}
+	}
+	if s.waiting > 0 && !s.timed {
+		s.timed = true
+		time.AfterFunc(nextRequest, s.makeRoom)
+	}
 }
 
 func (k *client) serve(c *conn) {
@@ -71,19 +101,26 @@ func (k *client) serve(c *conn) {
 	k.served = append(k.served, c)
 }
 
-// longestIdle returns the served connection that has waited longest for a request; nil if there is none. The first
-// request of a new connection is on its way.
+// longestIdle returns the served connection that has waited longest for a request; nil if there is none that has waited
+// so long that no request is on its way.
 func (k *client) longestIdle(now time.Duration) *conn {
 	var oldest *conn
 	var since time.Duration
 	for _, c := range k.served {
 		c.mu.Lock()
-		if !c.busy && c.waiting == wakeIdle && (oldest == nil || c.waitStart < since) && (c.requests > 0 || now-c.waitStart > firstRequest) {
+		if !c.busy && c.waiting == wakeIdle && now-c.waitStart >= c.grace() && (oldest == nil || c.waitStart < since) {
 			oldest, since = c, c.waitStart
 		}
 		c.mu.Unlock()
 	}
 	return oldest
+}
+
+func (c *conn) grace() time.Duration {
+	if c.requests == 0 {
+		return firstRequest
+	}
+	return nextRequest
 }
 
 // yield reports whether c is to end because another connection of its client waits for its place. Once it does, c has
@@ -120,6 +157,7 @@ func (s *clients) leave(c *conn) {
 	if len(k.queue) > 0 {
 		next := k.queue[0]
 		k.queue = slices.Delete(k.queue, 0, 1)
+		s.waiting--
 		k.serve(next)
 		next.srv.queued.forget(&next.node)
 		go next.start()
@@ -143,6 +181,7 @@ func (s *clients) dequeue(c *conn) bool {
 	i := slices.Index(k.queue, c)
 	if i >= 0 {
 		k.queue = slices.Delete(k.queue, i, i+1)
+		s.waiting--
 	}
 	return i >= 0
 }

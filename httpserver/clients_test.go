@@ -63,8 +63,15 @@ func TestPerClient(t *testing.T) { // req: HTTP-09 9112-9.6b
 	})
 }
 
-// TestPerClientIdle: an idle connection makes room at once, the one that has been idle for longest; one whose first
-// request has not come does so after a second.
+// ended reports whether c has got a FIN.
+func ended(c *pipeEnd) bool {
+	c.p.mu.Lock()
+	defer c.p.mu.Unlock()
+	return c.fin
+}
+
+// TestPerClientIdle: an idle connection makes room, the one that has been idle for longest, unless a request may be on
+// its way: for 100 ms, and for a second if it would be the first.
 func TestPerClientIdle(t *testing.T) { // req: HTTP-09 9112-9.5
 	inWorld(t, sleepy, twoEach, func(w *world) {
 		old := w.dialAll(2, "")
@@ -73,13 +80,14 @@ func TestPerClientIdle(t *testing.T) { // req: HTTP-09 9112-9.5
 		synctest.Wait()
 		more, _ := w.l.dial()
 		synctest.Wait()
-		if !old[1].fin || old[0].fin {
-			t.Errorf("the longest idle has a FIN: %v, the other: %v", old[1].fin, old[0].fin)
+		if !ended(old[1]) || ended(old[0]) {
+			t.Errorf("the longest idle has a FIN: %v, the other: %v", ended(old[1]), ended(old[0]))
 		}
+		time.Sleep(100 * time.Millisecond)
 		third, _ := w.l.dial()
 		synctest.Wait()
-		if !old[0].fin || more.fin {
-			t.Errorf("the idle one has a FIN: %v, the new one: %v", old[0].fin, more.fin)
+		if !ended(old[0]) || ended(more) {
+			t.Errorf("the idle one has a FIN: %v, the new one: %v", ended(old[0]), ended(more))
 		}
 		io.WriteString(third, get("/third"))
 		if got := arrived(third); status(got) != "200" {
@@ -88,13 +96,18 @@ func TestPerClientIdle(t *testing.T) { // req: HTTP-09 9112-9.5
 		fourth, _ := w.l.dial()
 		io.WriteString(fourth, get("/fourth"))
 		synctest.Wait()
-		if !third.fin || more.fin {
-			t.Errorf("third has a FIN: %v, the silent one: %v", third.fin, more.fin)
+		if ended(third) {
+			t.Error("third ends at once")
 		}
-		time.Sleep(1100 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond)
+		synctest.Wait()
+		if !ended(third) || ended(more) {
+			t.Errorf("third has a FIN: %v, the silent one: %v", ended(third), ended(more))
+		}
+		time.Sleep(time.Second)
 		w.l.dial()
 		synctest.Wait()
-		if !more.fin {
+		if !ended(more) {
 			t.Error("the silent one stays")
 		}
 	})

@@ -22,6 +22,7 @@ const (
 const (
 	wakeNone = iota
 	wakeHead
+	wakeCrowd // another connection of the client waits for its place
 	wakeIdle
 	wakeLinger
 	wakeShutdown
@@ -339,7 +340,7 @@ func (c *conn) rest() {
 	case c.hasPartial():
 	case c.srv.closing.Load():
 		c.shut(ReasonShutdown)
-	case (c.requests > 0 || why == wakeIdle) && c.srv.clients.yield(c):
+	case why == wakeCrowd && c.srv.clients.yield(c):
 		c.shut(ReasonCrowded)
 	case why == wakeIdle:
 		c.shut(ReasonIdle)

@@ -61,8 +61,8 @@ type Server struct {
 	MaxParallel int
 	// MaxConnsPerClient is how many connections of one client, which is an IPv4 address or an IPv6 /64, are served at once.
 	// Up to 64 more wait, unread, until one of those ends, for ReadHeaderTimeout at most; then, and beyond 64, they are
-	// answered 503. While one waits, the client's others end as soon as nothing is left to answer on them: at once if they
-	// are idle, else with the answer, which says so [no limit].
+	// answered 503. While one waits, the client's others make room: with an answer that nothing follows, which says so, or
+	// when they have been idle for 100 ms, 1 s without any request so far [no limit].
 	MaxConnsPerClient int
 	// CloseMode says how connections are ended [CloseHalf].
 	CloseMode CloseMode
@@ -130,7 +130,7 @@ func (s *Server) init() {
 	s.stalls = newTimeoutList(s, s.StallTimeout, DefaultStallTimeout, (*stallGuard).expire)
 	s.flushes = newTimeoutList(s, 0, flushDelay, (*output).expire)
 	s.queued = newTimeoutList(s, s.ReadHeaderTimeout, DefaultReadHeaderTimeout, (*conn).dismiss)
-	s.clients = clients{limit: s.MaxConnsPerClient, all: make(map[netip.Prefix]*client)}
+	s.clients = clients{limit: s.MaxConnsPerClient, clock: s.clock, all: make(map[netip.Prefix]*client)}
 }
 
 // list returns the list of those who wait for kind.
