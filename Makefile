@@ -79,9 +79,10 @@ wire: ## ustack beside the kernel and gVisor behind a bad link: 13 minutes, QUIC
 	$(SUDO) $(if $(QUICK),QUICK=$(QUICK)) bin/ustack-wire $(ARGS)
 
 .PHONY: microbench
-microbench: ## the benchmarks of every package
+microbench: ## the benchmarks of every package, and of HTTP beside net/http and fasthttp
 	@scripts/setup go
 	$(GO) test -run '^$$' -bench . -benchmem $(ARGS) ./...
+	cd scripts/bench && $(GO) test -run '^$$' -bench . $(ARGS) .
 
 .PHONY: rename
 rename: ## give the module another path: make rename MODULE=example.com/you/ustack
