@@ -44,8 +44,8 @@ race: ## the tests again under the race detector, the long ones shortened
 	CGO_ENABLED=1 $(GO) test -race -short $(ARGS) ./stack/netsim -seeds 100 -bulk 1
 
 .PHONY: e2e
-e2e: ## the whole end-to-end run: curl, wrk, ab, ping and tshark against a served stack
-	@scripts/setup test
+e2e: ## the whole end-to-end run: curl, wrk, ab, ping, tshark and a browser against a served stack
+	@scripts/setup e2e
 	scripts/e2e/run $(ARGS)
 
 .PHONY: lint
