@@ -61,7 +61,7 @@ type server struct {
 	console *console
 	node    *node
 	open    []net.Listener // one for each of the plan's
-	https   []*httpserver.Server
+	https   []webServer
 	log     *accessLog
 	serving sync.WaitGroup
 	broken  chan error // the first failure while serving
@@ -104,6 +104,10 @@ func (s *server) listen(l *listener, handler http.Handler) error {
 	}
 	if err != nil {
 		return err
+	}
+	if l.h2c {
+		s.open, s.https = append(s.open, ln), append(s.https, s.http2Server(l, handler))
+		return nil
 	}
 	h := &httpserver.Server{
 		Handler:           handler,
