@@ -134,7 +134,7 @@ function refresh() {
   pending = 0;
   const list = entries('');
   if (!list.length) return;
-  const page = { title: 'the page itself', ...figures(list) };
+  const page = { title: 'this page', ...figures(list) };
   loaded.set('page', page);
   facts(page);
   waterfall($('fall'), page, page.total);
