@@ -166,7 +166,8 @@ func (m *multiplexed) lost(j *job, err error, sent bool) {
 		// The others would fare no better.
 		j.fail(err)
 		m.q.fail(err)
-	case !sent:
+	case !sent && j.attempts+1 < maxAttempts:
+		j.attempts++
 		j.reset()
 		m.q.putBack([]*job{j}, false)
 	case !m.settle(j, err, m.requests.Load() > 1):

@@ -132,7 +132,7 @@ func TestMultiplexedFailures(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := multiplexing()
-			c.Method, c.Timeout = tt.method, 200*time.Millisecond
+			c.Method, c.Timeout = tt.method, 600*time.Millisecond
 			for i, r := range fetch(t, c, urls(tt.url, 3)) {
 				if r.Err == nil || !strings.Contains(r.Err.Error(), tt.want) {
 					t.Errorf("%d: %+v, want %q", i, r, tt.want)
