@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
-	"syscall"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -42,22 +40,7 @@ func furnish(dir string) error {
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=755"); err != nil {
 		return fmt.Errorf("mount tmpfs: %w", err)
 	}
-	return openFiles()
-}
-
-// openFiles lets clients have as many connections as the machine allows. Set by hand, the limit holds
-// for child processes as well.
-func openFiles() error {
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return err
-	}
-	limit.Cur = limit.Max
-	const want = 1024 + 256
-	if limit.Max < want {
-		return fmt.Errorf("at most %d open files: want %d (ulimit -n)", limit.Max, want)
-	}
-	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
+	return netns.OpenFiles(1024 + 256)
 }
 
 // newNamespace makes a network namespace that gives clients all the ports there are.
@@ -76,36 +59,14 @@ func newNamespace() (*netns.Namespace, error) {
 	return n, nil
 }
 
-// joinVeth connects two namespaces with a veth pair, as containers are.
-func joinVeth(client, server *netns.Namespace) error {
-	const far = "server0"
-	err := client.Do(func() error {
-		pair := &netlink.Veth{
-			LinkAttrs:     netlink.LinkAttrs{Name: device},
-			PeerName:      far,
-			PeerNamespace: netlink.NsFd(server.Fd()),
-		}
-		if err := netlink.LinkAdd(pair); err != nil {
-			return fmt.Errorf("make a veth pair: %w", err)
-		}
-		return giveAddr(device, clientAddr)
-	})
-	if err != nil {
-		return err
-	}
-	return server.Do(func() error { return giveAddr(far, serverAddr) })
-}
+// clientEnd is where the kernel's clients are.
+var clientEnd = netns.End{Device: device, Addr: clientAddr + "/24"}
 
-func giveAddr(name, addr string) error {
-	l, err := netlink.LinkByName(name)
-	if err != nil {
-		return err
-	}
-	a := &netlink.Addr{IPNet: &net.IPNet{IP: net.ParseIP(addr).To4(), Mask: net.CIDRMask(24, 32)}}
-	if err := netlink.AddrAdd(l, a); err != nil {
-		return fmt.Errorf("give %s to %s: %w", addr, name, err)
-	}
-	return netlink.LinkSetUp(l)
+// joinVeth connects two namespaces with a veth pair.
+func joinVeth(client, server *netns.Namespace) error {
+	return client.Do(func() error {
+		return netns.Join(clientEnd, server, netns.End{Device: "server0", Addr: serverAddr + "/24"})
+	})
 }
 
 // sendWith sets the congestion control of what is sent to the server from now on; "": the default.

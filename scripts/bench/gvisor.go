@@ -55,7 +55,7 @@ func openTUN() (int, error) {
 		req.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI)
 		err = unix.IoctlIfreq(fd, unix.TUNSETIFF, req)
 	}
-	if err = errors.Join(err, lengthenQueue(device), giveAddr(device, clientAddr)); err != nil {
+	if err = errors.Join(err, lengthenQueue(device), clientEnd.Up()); err != nil {
 		unix.Close(fd)
 		return 0, fmt.Errorf("make a TUN: %w", err)
 	}

@@ -67,6 +67,20 @@ func Furnish() error {
 	return nil
 }
 
+// OpenFiles lets this process and those that it starts have as many open files as the machine allows, which must be want
+// or more. Set by hand, the limit holds for child processes as well.
+func OpenFiles(want uint64) error {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	limit.Cur = limit.Max
+	if limit.Max < want {
+		return fmt.Errorf("at most %d open files: want %d (ulimit -n)", limit.Max, want)
+	}
+	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
+}
+
 // Namespace is a network namespace.
 type Namespace struct{ file *os.File }
 
@@ -81,7 +95,7 @@ func New() (*Namespace, error) {
 		if n.file, err = os.Open("/proc/thread-self/ns/net"); err != nil {
 			return err
 		}
-		return loopback()
+		return Loopback()
 	})
 	if err != nil {
 		n.Close()
@@ -90,7 +104,8 @@ func New() (*Namespace, error) {
 	return n, nil
 }
 
-func loopback() error {
+// Loopback brings loopback up in the namespace of this thread.
+func Loopback() error {
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {
 		return err
