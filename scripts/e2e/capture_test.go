@@ -18,6 +18,8 @@ import (
 
 	"github.com/gopacket/gopacket/pcapgo"
 	"golang.org/x/sys/unix"
+
+	"ustack/scripts/sequence"
 )
 
 // capture starts tshark on the device, lets it catch up, and returns a function that ends it and gives the file.
@@ -382,7 +384,7 @@ func patientFetch(t *testing.T, f family) {
 			t.Fatal(err)
 		}
 	}
-	if n, err := readSequence(r); n != size || err != nil {
+	if n, err := sequence.Read(r); n != size || err != nil {
 		t.Fatalf("%d octets, %v", n, err)
 	}
 }

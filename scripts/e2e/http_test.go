@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ustack/scripts/sequence"
 )
 
 // TestServe is what a newcomer does, and then more of it: both offloads, both families.
@@ -128,7 +130,7 @@ func fetch(t *testing.T, url string, size int64, limit time.Duration) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	n, seqErr := readSequence(out)
+	n, seqErr := sequence.Read(out)
 	if seqErr != nil {
 		cmd.Process.Kill()
 	}

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"ustack/scripts/sequence"
 )
 
 // slowFetch starts a download that takes some seconds and returns a function that waits for its end, at
@@ -27,7 +29,7 @@ func slowFetch(t *testing.T, url string, size int64) (wait func(time.Duration) e
 	}
 	result := make(chan error, 1)
 	go func() {
-		n, err := readSequence(out)
+		n, err := sequence.Read(out)
 		if waitErr := cmd.Wait(); err == nil {
 			err = waitErr
 		}
