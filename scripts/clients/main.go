@@ -69,7 +69,7 @@ func parse(args []string) (*config, error) {
 	flags.StringVar(&c.out, "out", "bin/clients", "directory for what programs print, and for the server's logs")
 	flags.StringVar(&c.npm, "npm", "bin/npm", "where scripts/setup has put autocannon and undici")
 	flags.IntVar(&c.tries, "tries", 100, "how often each client meets a refused upload")
-	flags.IntVar(&c.rounds, "rounds", 5, "measurements of a good client alone, and as many beside a slow one; the median counts")
+	flags.IntVar(&c.rounds, "rounds", 9, "measurements of a good client alone, and as many beside a slow one; the median counts")
 	flags.Parse(args)
 	if flags.NArg() > 0 || c.tries < 1 || c.rounds < 1 {
 		return nil, errors.New("no arguments but flags; -tries and -rounds are 1 or more")

@@ -2,7 +2,7 @@ package main
 
 import (
 	"bytes"
-	"io"
+	"errors"
 	"os"
 	"strconv"
 	"strings"
@@ -22,16 +22,18 @@ type answer struct {
 // tally counts the answers of an access log in Common Log Format as it is written, and keeps what is no line of
 // the log: what the server says.
 type tally struct {
-	kept *os.File
+	file string // for the lines; without any there is none
 
 	mu      sync.Mutex
+	kept    *os.File
+	err     error
 	partial []byte
 	said    strings.Builder
 	counts  map[string]int // by the line from the request on
 	size    int64
 }
 
-func newTally(kept *os.File) *tally { return &tally{kept: kept, counts: map[string]int{}} }
+func newTally(file string) *tally { return &tally{file: file, counts: map[string]int{}} }
 
 // Write takes what the server prints.
 func (t *tally) Write(p []byte) (int, error) {
@@ -58,11 +60,30 @@ func (t *tally) line(line []byte) {
 		t.said.WriteByte('\n')
 		return
 	}
-	if t.size += int64(len(line)) + 1; t.size <= keptLog {
-		t.kept.Write(line)
-		io.WriteString(t.kept, "\n")
-	}
+	t.keep(line)
 	t.counts[string(request)]++
+}
+
+func (t *tally) keep(line []byte) {
+	if t.size += int64(len(line)) + 1; t.size > keptLog || t.err != nil {
+		return
+	}
+	if t.kept == nil {
+		if t.kept, t.err = os.Create(t.file); t.err != nil {
+			return
+		}
+	}
+	_, t.err = t.kept.Write(append(line, '\n'))
+}
+
+// close ends the file of the lines, writes what else the server has said to another, and returns what went wrong.
+func (t *tally) close(words string) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.kept != nil {
+		t.err = errors.Join(t.err, t.kept.Close())
+	}
+	return errors.Join(t.err, os.WriteFile(words, []byte(t.said.String()), 0o644))
 }
 
 // words returns what the server has said so far.
@@ -102,8 +123,8 @@ func parseAnswer(line string) answer {
 	return a
 }
 
-// any takes all answers.
-func any_(answer) bool { return true }
+// all takes every answer.
+func all(answer) bool { return true }
 
 // target takes what was asked of one address.
 func target(t string) func(answer) bool { return func(a answer) bool { return a.Target == t } }
