@@ -85,6 +85,32 @@ func TestEarlyError(t *testing.T) { // req: 9112-9.3a, 9112-9.6d
 	})
 }
 
+// TestEarlyErrorInSegments: how much of an unread body is discarded for the sake of the answer is counted in bytes, not in
+// reads, which may bring no more than a segment each.
+func TestEarlyErrorInSegments(t *testing.T) { // req: 9112-9.3a, 9112-9.6d
+	const segment, segments = 1460, 2 * lingerBytes / outputSize
+	h := func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(413)
+		w.Write(make([]byte, 1<<20))
+	}
+	inWorld(t, h, nil, func(w *world) {
+		c, server := w.l.dial()
+		c.p.mu.Lock()
+		c.limit, server.limit = 64<<10, segment
+		c.p.mu.Unlock()
+		fmt.Fprintf(c, "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", segments*segment)
+		for i := range segments {
+			if _, err := c.Write(make([]byte, segment)); err != nil {
+				w.t.Fatalf("segment %d of %d: %v", i, segments, err)
+			}
+		}
+		if a := w.answers(w.readAll(c), "PUT")[0]; a.StatusCode != 413 || len(a.body) != 1<<20 {
+			w.t.Errorf("%s, %d bytes", a.Status, len(a.body))
+		}
+		c.Close()
+	})
+}
+
 // TestBodyOnAnotherGoroutine: a goroutine that the handler has left behind with the body, as proxies may, is neither
 // waited for while it waits for the client nor fed with what belongs to the next request.
 func TestBodyOnAnotherGoroutine(t *testing.T) {

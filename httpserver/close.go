@@ -99,10 +99,12 @@ func (c *conn) startDiscard() {
 		defer close(ended)
 		buf := outputPool.Get().(*[outputSize]byte)
 		defer outputPool.Put(buf)
-		for range lingerBytes / outputSize {
-			if _, err := c.src.Read(buf[:]); err != nil {
+		for left := lingerBytes; left > 0; {
+			n, err := c.src.Read(buf[:])
+			if err != nil {
 				return
 			}
+			left -= n
 		}
 	}()
 }
