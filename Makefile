@@ -78,6 +78,12 @@ wire: ## ustack beside the kernel and gVisor behind a bad link: 13 minutes, QUIC
 	$(BUILD) -o bin/ustack-wire ./scripts/wire
 	$(SUDO) $(if $(QUICK),QUICK=$(QUICK)) bin/ustack-wire $(ARGS)
 
+.PHONY: clients
+clients: build ## the HTTP clients that people use, apt-get to slowhttptest, against a served stack: five minutes (root)
+	@scripts/setup clients
+	$(BUILD) -o bin/ustack-clients ./scripts/clients
+	$(SUDO) bin/ustack-clients $(ARGS)
+
 .PHONY: microbench
 microbench: ## the benchmarks of every package, and of HTTP beside net/http and fasthttp
 	@scripts/setup go

@@ -112,11 +112,15 @@ func h2load(s *stage) error {
 
 // autocannon ends a connection once it has sent all of its share, whatever is still under way on it.
 func autocannon(s *stage) error {
+	module, err := s.module("autocannon")
+	if err != nil {
+		return err
+	}
 	if err := s.start(); err != nil {
 		return err
 	}
 	const depth = 10
-	out := s.run(time.Minute, "node", filepath.Join(s.c.npm, "node_modules/autocannon/autocannon.js"), "-p", strconv.Itoa(depth),
+	out := s.run(time.Minute, "node", filepath.Join(module, "autocannon.js"), "-p", strconv.Itoa(depth),
 		"-c", strconv.Itoa(loadConns), "-a", strconv.Itoa(loadAnswers), "--expectBody", helloBody, "--json", helloURL)
 	var r struct {
 		Errors, Timeouts, Mismatches, Non2xx, Resets int

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,9 @@ import (
 
 // refusal is the error answer: 1 MiB, more than a buffer takes at once.
 var refusal = slices.Concat(sequence.First(sequence.Period), sequence.First(1<<20-sequence.Period))
+
+// refusalLimit is how long a refused upload may take.
+const refusalLimit = 8 * time.Second
 
 // A refuser is a server whose handler refuses uploads without reading any of them.
 type refuser struct {
@@ -37,7 +41,7 @@ func refusals() []client {
 		{"refused-nethttp-k", "net/http", "kernel", false},
 	} {
 		what := fmt.Sprintf("%s on %s refuses 100 MiB with 1 MiB, received whole", r.server, r.engine)
-		list = append(list, client{r.name, what, []string{"curl"}, r.run})
+		list = append(list, client{r.name, what, []string{"curl", "python3"}, r.run})
 	}
 	return list
 }
@@ -55,7 +59,11 @@ var uploaders = []uploader{
 	{"Go with Expect", func(s *stage, file string) (int, []byte, error) {
 		return goRefused(s, file, http.Header{"Expect": {"100-continue"}})
 	}},
+	{"Python", pythonRefused},
 }
+
+// enoughFailures ends the tries with a server that is there for comparison: each failure takes seconds.
+const enoughFailures = 5
 
 // run lets each client upload again and again.
 func (r refuser) run(s *stage) error {
@@ -64,24 +72,35 @@ func (r refuser) run(s *stage) error {
 		return err
 	}
 	for _, u := range uploaders {
-		whole, failures := 0, map[string]int{}
-		for range s.c.tries {
-			s.requests++
+		whole, tries, failures := 0, 0, map[string]int{}
+		for tries < s.c.tries && (r.all || tries-whole < enoughFailures) {
+			tries++
 			if err := u.refused(s, file); err != nil {
 				failures[err.Error()]++
 			} else {
 				whole++
 			}
 		}
-		s.note("%s %d of %d", u.name, whole, s.c.tries)
-		if r.all && whole < s.c.tries {
+		s.requests += tries
+		s.note("%s %d of %d%s", u.name, whole, tries, tell(failures))
+		if r.all && whole < tries {
 			s.fault("%s: not every refusal was received whole", u.name)
-		}
-		if err := s.tell(u.name, failures); err != nil {
-			return err
 		}
 	}
 	return nil
+}
+
+// tell says in brackets what went wrong and how often.
+func tell(failures map[string]int) string {
+	var list []string
+	for text, n := range failures {
+		list = append(list, fmt.Sprintf("%d × %s", n, text))
+	}
+	if list == nil {
+		return ""
+	}
+	slices.Sort(list)
+	return " (" + strings.Join(list, ", ") + ")"
 }
 
 // refused uploads once and expects the refusal, whole.
@@ -98,32 +117,34 @@ func (u uploader) refused(s *stage, file string) error {
 	return nil
 }
 
-// tell keeps what went wrong, and how often.
-func (s *stage) tell(name string, failures map[string]int) error {
-	if len(failures) == 0 {
-		return nil
-	}
-	var b strings.Builder
-	for text, n := range failures {
-		fmt.Fprintf(&b, "%4d  %s\n", n, text)
-	}
-	return os.WriteFile(filepath.Join(s.dir, strings.ReplaceAll(name, " ", "-")+".txt"), []byte(b.String()), 0o644)
-}
-
 // curlRefused uploads with curl, which waits for 100 Continue by itself before it sends so much.
 func curlRefused(s *stage, file string, args ...string) (int, []byte, error) {
 	answer := filepath.Join(s.work, "answer")
+	return programRefused(s, answer, "curl", append([]string{"-sS", "-X", "POST", "-T", file, "-o", answer, "-w", "%{http_code}", baseURL + "/"}, args...)...)
+}
+
+//go:embed upload.py
+var pythonScript string
+
+// pythonRefused uploads with Python's http.client, which does not look for an answer before it has sent everything.
+func pythonRefused(s *stage, file string) (int, []byte, error) {
+	answer := filepath.Join(s.work, "answer")
+	return programRefused(s, answer, "python3", "-c", pythonScript, serverAddr, file, answer)
+}
+
+// programRefused runs a program that prints the status and writes the rest of the answer to a file.
+func programRefused(s *stage, answer, name string, args ...string) (int, []byte, error) {
 	os.Remove(answer)
-	ctx, cancel := context.WithTimeout(s.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(s.ctx, refusalLimit)
 	defer cancel()
-	cmd := s.command(ctx, "curl", append([]string{"-sS", "-X", "POST", "-T", file, "-o", answer, "-w", "%{http_code}", baseURL + "/"}, args...)...)
+	cmd := s.command(ctx, name, args...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return 0, nil, fmt.Errorf("%w: %s", err, strings.TrimSpace(stderr.String()))
+		return 0, nil, fmt.Errorf("%w: %s", err, lastLine(stderr.String()))
 	}
-	status, err := strconv.Atoi(string(out))
+	status, err := strconv.Atoi(strings.TrimSpace(string(out)))
 	if err != nil {
 		return 0, nil, err
 	}
@@ -138,7 +159,7 @@ func goRefused(s *stage, file string, header http.Header) (int, []byte, error) {
 		return 0, nil, err
 	}
 	defer f.Close()
-	ctx, cancel := context.WithTimeout(s.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(s.ctx, refusalLimit)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, baseURL+"/", f)
 	if err != nil {

@@ -60,8 +60,12 @@ func (s *stage) scripted(requests, depth int, name string, args ...string) error
 
 func undici(s *stage) error {
 	const n, posts, depth = 1000, 20, 10
+	module, err := s.module("undici")
+	if err != nil {
+		return err
+	}
 	script, octets := s.file("undici.cjs", undiciScript), s.file("sequence", sequence.First(n*37))
-	return s.scripted(n+posts, depth, "node", script, filepath.Join(s.c.npm, "node_modules/undici"), baseURL, octets, strconv.Itoa(n), strconv.Itoa(depth))
+	return s.scripted(n+posts, depth, "node", script, module, baseURL, octets, strconv.Itoa(n), strconv.Itoa(depth))
 }
 
 func netAsync(s *stage) error {

@@ -172,6 +172,15 @@ func (s *stage) keep(cmd *exec.Cmd, stdout, stderr []byte) error {
 	return os.WriteFile(file, fmt.Appendf(nil, "$ %.2000s\n%s%s", line, stdout, stderr), 0o644)
 }
 
+// module returns where a module of npm is.
+func (s *stage) module(name string) (string, error) {
+	path := filepath.Join(s.c.npm, "node_modules", name)
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("%w; scripts/setup clients puts it there", err)
+	}
+	return path, nil
+}
+
 // file makes a file of the working directory and returns its path.
 func (s *stage) file(name string, data []byte) string {
 	path := filepath.Join(s.work, name)
