@@ -2,10 +2,12 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,66 +21,38 @@ var goodKinds = []struct {
 	name    string
 	measure func(s *stage) ([]time.Duration, error)
 }{
-	{"kept", func(*stage) ([]time.Duration, error) { return ask(false) }},
-	{"new", func(*stage) ([]time.Duration, error) { return ask(true) }},
-	{"curl", curlTimes},
+	{"kept", func(s *stage) ([]time.Duration, error) { return s.good(askArgs("kept")) }},
+	{"new", func(s *stage) ([]time.Duration, error) { return s.good(askArgs("new")) }},
+	{"curl", func(s *stage) ([]time.Duration, error) { return s.good(curlArgs, nil) }},
 }
 
 const (
-	goodAsks  = 200                // requests of one measurement
-	goodPause = time.Millisecond   // between them
-	goodLimit = 5 * time.Second    // no answer may take longer
-	goodAddr  = serverAddr + ":80" // whom it asks
+	goodAsks  = 150              // requests of one measurement
+	goodPause = time.Millisecond // between them
+	goodLimit = 5 * time.Second  // no answer may take longer
 )
 
-// ask measures requests on one connection, or on a new connection each, whose making counts.
-func ask(anew bool) ([]time.Duration, error) {
-	var c net.Conn
-	var r *bufio.Reader
-	times := make([]time.Duration, 0, goodAsks)
-	for range goodAsks {
-		time.Sleep(goodPause)
-		start := time.Now()
-		if c == nil || anew {
-			if c != nil {
-				c.Close()
-			}
-			var err error
-			if c, err = net.DialTimeout("tcp", goodAddr, goodLimit); err != nil {
-				return nil, err
-			}
-			r = bufio.NewReader(c)
-		}
-		c.SetDeadline(start.Add(goodLimit))
-		if err := askOnce(c, r); err != nil {
-			c.Close()
-			return nil, err
-		}
-		times = append(times, time.Since(start))
-	}
-	return times, c.Close()
+// curlArgs let one curl ask again and again, on a new connection each time, and print how long each answer took.
+var curlArgs = []string{
+	"curl", "-sS", "-H", "Connection: close", "-m", strconv.Itoa(int(goodLimit.Seconds())), "-o", "hello",
+	"-w", "%{http_code} %{size_download} %{time_total}\n", helloURL + "?[1-" + strconv.Itoa(goodAsks) + "]",
 }
 
-func askOnce(c net.Conn, r *bufio.Reader) error {
-	if _, err := io.WriteString(c, "GET /_/hello HTTP/1.1\r\nHost: "+serverAddr+"\r\n\r\n"); err != nil {
-		return err
-	}
-	answer, err := http.ReadResponse(r, nil)
+// askCommand makes this program a good client: `clients ask kept|new` prints what curl does.
+const askCommand = "ask"
+
+func askArgs(kind string) ([]string, error) {
+	self, err := os.Executable()
+	return []string{self, askCommand, kind}, err
+}
+
+// good runs a good client and returns how long its answers took.
+func (s *stage) good(args []string, err error) ([]time.Duration, error) {
 	if err != nil {
-		return err
+		return nil, err
 	}
-	body, err := io.ReadAll(answer.Body)
-	if err != nil || answer.StatusCode != http.StatusOK || string(body) != helloBody {
-		return fmt.Errorf("%s, %q, %v", answer.Status, body, err)
-	}
-	return nil
-}
-
-// curlTimes lets one curl ask again and again, on a new connection each time.
-func curlTimes(s *stage) ([]time.Duration, error) {
-	const asks = 300
-	out, err := s.try(time.Minute, "curl", "-sS", "-H", "Connection: close", "-m", "5", "-o", "hello",
-		"-w", "%{http_code} %{size_download} %{time_total}\n", helloURL+"?[1-"+strconv.Itoa(asks)+"]")
+	args = slices.Concat(s.first, args)
+	out, err := s.try(time.Minute, args[0], args[1:]...)
 	if err != nil {
 		return nil, err
 	}
@@ -87,14 +61,58 @@ func curlTimes(s *stage) ([]time.Duration, error) {
 		var code, size int
 		var seconds float64
 		if _, err := fmt.Sscan(line, &code, &size, &seconds); err != nil || code != http.StatusOK || size != len(helloBody) {
-			return nil, fmt.Errorf("curl says %q", line)
+			return nil, fmt.Errorf("the good client says %q", line)
 		}
 		times = append(times, time.Duration(seconds*float64(time.Second)))
 	}
-	if len(times) != asks {
-		return nil, fmt.Errorf("curl made %d of %d requests", len(times), asks)
+	if len(times) != goodAsks {
+		return nil, fmt.Errorf("the good client made %d of %d requests", len(times), goodAsks)
 	}
 	return times, nil
+}
+
+// ask measures requests on one connection, or on a new connection each, whose making counts.
+func ask(args []string) error {
+	if len(args) != 1 || args[0] != "kept" && args[0] != "new" {
+		return errors.New("ask: on a connection that is kept, or on a new one each time?")
+	}
+	var c net.Conn
+	for range goodAsks {
+		time.Sleep(goodPause)
+		start := time.Now()
+		if c == nil {
+			var err error
+			if c, err = net.DialTimeout("tcp", serverAddr+":80", goodLimit); err != nil {
+				return err
+			}
+		}
+		c.SetDeadline(start.Add(goodLimit))
+		code, size, err := askOnce(c)
+		if err != nil {
+			return err
+		}
+		fmt.Println(code, size, time.Since(start).Seconds())
+		if args[0] == "new" {
+			c.Close()
+			c = nil
+		}
+	}
+	return nil
+}
+
+func askOnce(c net.Conn) (code, size int, err error) {
+	if _, err := io.WriteString(c, "GET /_/hello HTTP/1.1\r\nHost: "+serverAddr+"\r\n\r\n"); err != nil {
+		return 0, 0, err
+	}
+	answer, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		return 0, 0, err
+	}
+	body, err := io.ReadAll(answer.Body)
+	if err == nil && string(body) != helloBody {
+		err = fmt.Errorf("/_/hello says %q", body)
+	}
+	return answer.StatusCode, len(body), err
 }
 
 // latency is what one measurement, or the median of several, comes to.

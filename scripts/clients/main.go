@@ -38,10 +38,15 @@ type config struct {
 	rounds int
 }
 
-// dispatch runs the clients or, in a process that they start, the server that refuses.
+// dispatch runs the clients or, in the processes that they start, the server that refuses and a client that means well.
 func dispatch(ctx context.Context, args []string) error {
-	if len(args) > 0 && args[0] == refuseCommand {
-		return serveRefusals(ctx, args[1:])
+	if len(args) > 0 {
+		switch args[0] {
+		case refuseCommand:
+			return serveRefusals(ctx, args[1:])
+		case askCommand:
+			return ask(args[1:])
+		}
 	}
 	c, err := parse(args)
 	if err != nil {

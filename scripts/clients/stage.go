@@ -34,6 +34,7 @@ type stage struct {
 	faults   []string // what was not as it should be
 	notes    []string // what else is worth telling
 
+	first  []string // the program that serve and good clients are started with; nil: none
 	server *exec.Cmd
 	far    *netns.Namespace // the server's, if it is not the clients'
 	tally  *tally
@@ -75,7 +76,8 @@ func (s *stage) want(what string, got, want int) {
 // start starts `ustack serve` with these flags and waits until it says that it serves.
 func (s *stage) start(flags ...string) error {
 	args := slices.Concat([]string{"serve", "--access-log", "-"}, flags, s.c.flags)
-	return s.launch(exec.Command(s.c.ustack, args...), "Ctrl-C ends it.\n")
+	args = slices.Concat(s.first, []string{s.c.ustack}, args)
+	return s.launch(exec.Command(args[0], args[1:]...), "Ctrl-C ends it.\n")
 }
 
 // launch starts a server and waits until it says that it is ready.
