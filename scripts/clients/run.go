@@ -62,14 +62,14 @@ func (cl client) perform(ctx context.Context, c *config, work string) bool {
 	}
 	s.stop()
 	os.RemoveAll(s.work)
-	result, tell := "ok", cl.what
+	result, line := "ok", cl.what
 	if len(s.notes) > 0 {
-		tell += ": " + strings.Join(s.notes, "; ")
+		line += ": " + strings.Join(s.notes, "; ")
 	}
 	if len(s.faults) > 0 {
-		result, tell = "FAILED", tell+": "+strings.Join(s.faults, "; ")
+		result, line = "FAILED", line+": "+strings.Join(s.faults, "; ")
 	}
-	fmt.Printf("%-20s %9d  %-7s %8.1f  %s\n", cl.name, s.requests, result, time.Since(start).Seconds(), tell)
+	fmt.Printf("%-20s %9d  %-7s %8.1f  %s\n", cl.name, s.requests, result, time.Since(start).Seconds(), line)
 	return len(s.faults) == 0
 }
 
