@@ -44,7 +44,7 @@ func chromium(s *stage) error {
 }
 
 // loaded is what the page of objects says of itself.
-var loaded = regexp.MustCompile(`<span>loaded</span><b>([^<]*)</b>`)
+var loaded = regexp.MustCompile(`<span[^>]*>loaded</span><b[^>]*>([^<]*)</b>`)
 
 // page loads a page in a browser that knows nothing yet and returns its document, as the scripts have left it.
 func (s *stage) page(path string) string {
