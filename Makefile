@@ -79,7 +79,7 @@ wire: ## ustack beside the kernel and gVisor behind a bad link: 13 minutes, QUIC
 	$(SUDO) $(if $(QUICK),QUICK=$(QUICK)) bin/ustack-wire $(ARGS)
 
 .PHONY: clients
-clients: build ## the HTTP clients that people use, apt-get to slowhttptest, against a served stack: five minutes (root)
+clients: build ## the HTTP clients that people use, curl to slowhttptest, against a served stack: six minutes (root)
 	@scripts/setup clients
 	$(BUILD) -o bin/ustack-clients ./scripts/clients
 	$(SUDO) bin/ustack-clients $(ARGS)

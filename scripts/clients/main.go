@@ -102,13 +102,16 @@ func goInside(ctx context.Context) error {
 	return netns.Again(ctx, insideEnv+"="+dir)
 }
 
-// furnish makes fresh namespaces fit to live in: loopback is up, files go to memory, and clients may have as many
-// connections as the machine allows.
+// furnish makes fresh namespaces fit to live in: loopback is up, files go to memory, and clients have all the ports there
+// are and as many connections as the machine allows.
 func furnish(dir string) error {
 	if err := netns.Furnish(); err != nil {
 		return err
 	}
 	if err := netns.Loopback(); err != nil {
+		return err
+	}
+	if err := os.WriteFile("/proc/sys/net/ipv4/ip_local_port_range", []byte("1024 65535"), 0); err != nil {
 		return err
 	}
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=755"); err != nil {
