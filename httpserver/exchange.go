@@ -220,12 +220,18 @@ func (c *conn) failed(x *exchange, v any) {
 	x.w.end()
 	clean := c.turn.out.retract(&x.w)
 	c.turn.reason = ReasonPanic
-	if clean && v != nil && v != http.ErrAbortHandler {
+	if v == http.ErrAbortHandler {
+		c.turn.reason = ReasonAbort
+	}
+	switch {
+	case clean && v != nil && v != http.ErrAbortHandler:
 		c.writeRefusal(x, refuse(http.StatusInternalServerError, "the handler failed"))
+	case clean:
+		x.w.status, x.w.headSize, x.w.written = 0, 0, 0
 	}
 	c.log(x)
 	if clean {
-		c.shut(ReasonPanic)
+		c.shut(c.turn.reason)
 	} else {
 		c.abort()
 	}
@@ -291,6 +297,7 @@ func (c *conn) refusePartial(err *protocolError) {
 		x.method = http.MethodHead
 	}
 	c.requests++
+	c.turn.burst++
 	c.refuse(x, err)
 }
 

@@ -67,8 +67,9 @@ type Server struct {
 
 	// ErrorLog takes what handlers and the network do wrong; nil means the log package's standard logger.
 	ErrorLog *log.Logger
-	// AccessLog, if not nil, is called for every answer, refusals included and hijacked requests excepted, once it stands in the output. Calls for one
-	// connection do not overlap; those of different connections do. The Entry is valid during the call.
+	// AccessLog, if not nil, is called for every answer, refusals included, once it stands in the output, and when a
+	// connection is hijacked. Calls for one connection do not overlap; those of different connections do. The Entry is
+	// valid during the call.
 	AccessLog func(*Entry)
 
 	// BaseContext returns the root of all contexts of a listener's requests; nil means context.Background.
