@@ -121,10 +121,10 @@ var emptyRequest = new(http.Request)
 
 // announceTrailer moves the names in Trailer to the Request, as net/http does.
 func (x *exchange) announceTrailer(lists []string) {
-	delete(x.req.Header, "Trailer")
 	if !x.chunked {
-		return
+		return // it means nothing
 	}
+	delete(x.req.Header, "Trailer")
 	for _, list := range lists {
 		for name := range strings.SplitSeq(list, ",") {
 			if key := http.CanonicalHeaderKey(trimOWS(name)); isToken(key) && trailerAllowed(key) {
