@@ -201,6 +201,9 @@ func (c *conn) call(h http.Handler, x *exchange) bool {
 	returned := false
 	defer func() {
 		x.ctx.finish()
+		if f := x.req.MultipartForm; f != nil {
+			f.RemoveAll() // the files that parsing has made
+		}
 		if !returned && !x.w.hijacked {
 			c.failed(x, recover())
 		}
