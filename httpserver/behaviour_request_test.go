@@ -259,3 +259,40 @@ func TestReverseProxy(t *testing.T) {
 		}
 	}
 }
+
+// TestFullDuplex: a handler that says so answers each octet of a body as it comes.
+func TestFullDuplex(t *testing.T) {
+	h := func(w http.ResponseWriter, r *http.Request) {
+		rc := http.NewResponseController(w)
+		if err := rc.EnableFullDuplex(); err != nil {
+			panic(err)
+		}
+		w.WriteHeader(200)
+		rc.Flush()
+		for b := make([]byte, 1); ; {
+			if n, err := r.Body.Read(b); n != 1 || err != nil {
+				return
+			}
+			w.Write(b)
+			rc.Flush()
+		}
+	}
+	inWorld(t, h, nil, func(w *world) {
+		c, _ := w.l.dial()
+		io.WriteString(c, chunkedRead(""))
+		got := arrived(c)
+		for i := range 10 {
+			fmt.Fprintf(c, "1\r\n%d\r\n", i)
+			part := arrived(c)
+			if want := fmt.Sprintf("1\r\n%d\r\n", i); part != want {
+				w.t.Errorf("octet %d: %q", i, part)
+			}
+			got += part
+		}
+		io.WriteString(c, "0\r\n\r\n"+get("/"))
+		if all := w.answers(got+arrived(c), "POST", "GET"); all[0].body != "0123456789" {
+			w.t.Errorf("in all: %q", all[0].body)
+		}
+		c.Close()
+	})
+}
