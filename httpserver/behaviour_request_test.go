@@ -183,7 +183,7 @@ func TestHandlersOfNetHTTP(t *testing.T) {
 	mux.Handle("/old", http.RedirectHandler("/new?x=y", http.StatusFound))
 	mux.HandleFunc("/error", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", "1")
-		http.Error(w, "sorry", 418)
+		http.Error(w, "sorry", http.StatusTeapot)
 	})
 	mux.Handle("/late", http.TimeoutHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -180,7 +181,9 @@ func TestHijackedWrites(t *testing.T) {
 		if got := w.talk(get("/flush")); !strings.HasSuffix(got, "\r\n\r\n6\r\nbegun \r\n"+refused) {
 			w.t.Errorf("flushed: %q", got)
 		}
-		if got := w.talk(get("/panic")); got != refused || !strings.Contains(w.log.String(), "panic serving 10.90.0.1") {
+		got = w.talk(get("/panic"))
+		synctest.Wait()
+		if got != refused || !strings.Contains(w.log.String(), "panic serving 10.90.0.1") {
 			w.t.Errorf("after a panic: %q, logged %q", got, w.log.String())
 		}
 		if n := w.open(); n != 0 {
