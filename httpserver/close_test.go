@@ -63,6 +63,31 @@ func TestLingerIsBounded(t *testing.T) { // req: 9112-9.6d
 	})
 }
 
+// TestLingerBytes: what is discarded after the last answer has a bound; beyond it the window closes.
+func TestLingerBytes(t *testing.T) { // req: 9112-9.6d
+	if raceEnabled || testing.Short() {
+		t.Skip("much data")
+	}
+	inWorld(t, demo, nil, func(w *world) {
+		w.l.tune = func(server *pipeEnd) { server.limit = 1 << 20 }
+		c, server := w.l.dial()
+		defer c.Close()
+		io.WriteString(c, "garbage\r\n\r\n")
+		synctest.Wait()
+		c.SetWriteDeadline(time.Now().Add(time.Second))
+		sent, buf := 0, make([]byte, 1<<20)
+		for {
+			n, err := c.Write(buf)
+			if sent += n; err != nil {
+				break
+			}
+		}
+		if synctest.Wait(); sent < lingerBytes || sent > lingerBytes+3<<20 || server.isClosed() != !w.l.event {
+			w.t.Errorf("%d octets were taken, closed: %v", sent, server.isClosed())
+		}
+	})
+}
+
 func TestLingerCount(t *testing.T) {
 	if testing.Short() {
 		t.Skip("many connections")
