@@ -296,3 +296,27 @@ func TestFullDuplex(t *testing.T) {
 		c.Close()
 	})
 }
+
+// TestFlawSticks: the data before a flaw is read, and every read after it fails.
+func TestFlawSticks(t *testing.T) {
+	h := func(w http.ResponseWriter, r *http.Request) {
+		b, err := io.ReadAll(r.Body)
+		for range 3 {
+			n, again := r.Body.Read(make([]byte, 5))
+			if n != 0 || again == nil || again == io.EOF || err == nil || string(b) != "hello" {
+				panic(fmt.Sprint(b, err, n, again))
+			}
+		}
+		w.WriteHeader(http.StatusUnprocessableEntity)
+	}
+	inWorld(t, h, nil, func(w *world) {
+		for _, raw := range []string{
+			chunkedPost("5\r\nhello\r\n0\r\nX : y\r\n\r\n"), chunkedPost("5\r\nhello\r\n0\r\nno field\r\n\r\n"),
+			chunkedPost("5\r\nhello\r\ng\r\n"), chunkedPost("5\r\nhello\n0\r\n\r\n"), chunkedPost("5\r\nhello"), post("Content-Length: 6") + "hello",
+		} {
+			if got := w.talk(raw); status(got) != "422" || strings.Contains(w.log.String(), "panic") {
+				w.t.Errorf("%q: %q, %s", raw, got, w.log.String())
+			}
+		}
+	})
+}
