@@ -89,6 +89,7 @@ func TestPersistence(t *testing.T) {
 		{"GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n", false},
 		{"GET /a HTTP/1.1\r\nHost: a\r\nConnection: foo, Close\r\n", false},
 		{"GET /a HTTP/1.1\r\nHost: a\r\nConnection: foo\r\nConnection: close\r\n", false},
+		{"GET /a HTTP/1.1\r\nHost: a\r\nConnection: foo Close\r\n", false},
 		{"GET /a HTTP/1.1\r\nHost: a\r\nConnection: closed\r\n", true},
 		{"GET /a HTTP/1.0\r\n", false},
 		// req: 9112-C.2.2

@@ -226,10 +226,11 @@ func (h *head) note(name, value string) bool {
 	return false
 }
 
-// noteConnection looks for close and keep-alive in a list of connection options (RFC 9110, 7.6.1).
+// noteConnection looks for close and keep-alive in a list of connection options (RFC 9110, 7.6.1). Who has forgotten a
+// comma in it is understood, as by net/http: another server must not see the end of a connection where this one goes on.
 func (h *head) noteConnection(list string) {
-	for token := range strings.SplitSeq(list, ",") {
-		switch token = trimOWS(token); {
+	for token := range strings.FieldsFuncSeq(list, endsOption) {
+		switch {
 		case equalFold(token, "close"):
 			h.close = true
 		case equalFold(token, "keep-alive"):
@@ -237,3 +238,5 @@ func (h *head) noteConnection(list string) {
 		}
 	}
 }
+
+func endsOption(c rune) bool { return c == ',' || c == ' ' || c == '\t' }
