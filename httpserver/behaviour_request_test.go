@@ -260,7 +260,7 @@ func TestReverseProxy(t *testing.T) {
 	}
 }
 
-// TestFullDuplex: a handler that says so answers each octet of a body as it comes.
+// TestFullDuplex: a handler that says so answers each octet of a body as it comes, or reads it behind its answer.
 func TestFullDuplex(t *testing.T) {
 	h := func(w http.ResponseWriter, r *http.Request) {
 		rc := http.NewResponseController(w)
@@ -269,6 +269,12 @@ func TestFullDuplex(t *testing.T) {
 		}
 		w.WriteHeader(200)
 		rc.Flush()
+		if r.Close {
+			w.Write(make([]byte, 100_000))
+			b, err := io.ReadAll(r.Body)
+			fmt.Fprint(w, len(b), err)
+			return
+		}
 		for b := make([]byte, 1); ; {
 			if n, err := r.Body.Read(b); n != 1 || err != nil {
 				return
@@ -294,6 +300,9 @@ func TestFullDuplex(t *testing.T) {
 			w.t.Errorf("in all: %q", all[0].body)
 		}
 		c.Close()
+		if got := w.talk(post("Content-Length: 5\r\nConnection: close") + "hello"); !strings.Contains(got, "5 <nil>") {
+			w.t.Errorf("behind the answer: %q", got[max(0, len(got)-100):])
+		}
 	})
 }
 
@@ -308,12 +317,20 @@ func TestFlawSticks(t *testing.T) {
 			}
 		}
 		w.WriteHeader(http.StatusUnprocessableEntity)
+		if r.Header.Get("X") != "" {
+			w.(http.Flusher).Flush()
+		}
 	}
 	inWorld(t, h, nil, func(w *world) {
 		for _, raw := range []string{
 			chunkedPost("5\r\nhello\r\n0\r\nX : y\r\n\r\n"), chunkedPost("5\r\nhello\r\n0\r\nno field\r\n\r\n"),
 			chunkedPost("5\r\nhello\r\ng\r\n"), chunkedPost("5\r\nhello\n0\r\n\r\n"), chunkedPost("5\r\nhello"), post("Content-Length: 6") + "hello",
 		} {
+			raw = strings.Replace(raw, "Host: a\r\n", "Host: a\r\nX: flush\r\n", 1)
+			if got := w.talk(raw); status(got) != "422" || strings.Count(got, "HTTP/1.1 ") != 1 {
+				w.t.Errorf("%q, flushed: %q", raw, got)
+			}
+			raw = strings.Replace(raw, "X: flush\r\n", "", 1)
 			if got := w.talk(raw); status(got) != "422" || strings.Contains(w.log.String(), "panic") {
 				w.t.Errorf("%q: %q, %s", raw, got, w.log.String())
 			}

@@ -215,6 +215,26 @@ func TestShutdown(t *testing.T) { // req: HTTP-06 9112-9.6b
 	})
 }
 
+// TestShutdownInHead: a request that is on its way when the shutdown begins is still answered, as the last.
+func TestShutdownInHead(t *testing.T) { // req: HTTP-06 9112-9.6b
+	inWorld(t, demo, nil, func(w *world) {
+		c, _ := w.l.dial()
+		io.WriteString(c, get("/x")[:10])
+		synctest.Wait()
+		done := make(chan error, 1)
+		go func() { done <- w.s.Shutdown(context.Background()) }()
+		time.Sleep(time.Second)
+		io.WriteString(c, get("/x")[10:])
+		if a := w.answers(w.readAll(c), "GET")[0]; a.body != "GET /x" || !a.Close {
+			w.t.Errorf("%q, close %v", a.body, a.Close)
+		}
+		c.Close()
+		if err := <-done; err != nil {
+			w.t.Error(err)
+		}
+	})
+}
+
 func TestShutdownGivesUp(t *testing.T) {
 	inWorld(t, demo, nil, func(w *world) {
 		c, _ := w.l.dial()

@@ -42,6 +42,7 @@ func TestFlushRule(t *testing.T) { // req: HTTP-01
 		wait       time.Duration
 	}{
 		{"slow handler", get("/slow"), flushDelay},
+		{"complete body", "POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", flushDelay},
 		{"incomplete head", "GET / HTTP/1.1\r\n", 0},
 		{"incomplete body", "POST /read HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhell", 0},
 		{"chunked body", "POST /slow HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 0},
@@ -409,6 +410,10 @@ func TestOnAccept(t *testing.T) {
 		}
 		if err := <-end; err != ErrServerClosed {
 			t.Error(err)
+		}
+		late := l.dial() // it was on its way
+		if synctest.Wait(); !late.hasFIN() {
+			t.Error("a connection was taken after the end")
 		}
 	})
 }
