@@ -44,8 +44,8 @@ race: ## the tests again under the race detector, the long ones shortened
 	CGO_ENABLED=1 $(GO) test -race -short $(ARGS) ./stack/netsim -seeds 100 -bulk 1
 
 .PHONY: e2e
-e2e: ## the whole end-to-end run: curl, wrk, ab, ping and tshark against a served stack
-	@scripts/setup test
+e2e: ## the whole end-to-end run: curl, wrk, ab, ping, tshark and a browser against a served stack
+	@scripts/setup e2e
 	scripts/e2e/run $(ARGS)
 
 .PHONY: lint
@@ -79,9 +79,10 @@ wire: ## ustack beside the kernel and gVisor behind a bad link: 13 minutes, QUIC
 	$(SUDO) $(if $(QUICK),QUICK=$(QUICK)) bin/ustack-wire $(ARGS)
 
 .PHONY: microbench
-microbench: ## the benchmarks of every package
+microbench: ## the benchmarks of every package, and of HTTP beside net/http and fasthttp
 	@scripts/setup go
 	$(GO) test -run '^$$' -bench . -benchmem $(ARGS) ./...
+	cd scripts/bench && $(GO) test -run '^$$' -bench . $(ARGS) .
 
 .PHONY: rename
 rename: ## give the module another path: make rename MODULE=example.com/you/ustack

@@ -20,6 +20,7 @@ const (
 	ReasonBodyUnread   CloseReason = "body-unread"   // the handler left too much of the request's body
 	ReasonMaxRequests  CloseReason = "max-requests"
 	ReasonIdle         CloseReason = "idle"
+	ReasonCrowded      CloseReason = "crowded" // another connection of the client waits for its place
 	ReasonShutdown     CloseReason = "shutdown"
 	ReasonServerClosed CloseReason = "server-closed"
 	ReasonRefused      CloseReason = "refused" // the request was malformed, too large or too slow
@@ -165,7 +166,7 @@ func (c *conn) log(x *exchange) {
 	}
 	e := entryPool.Get().(*Entry)
 	*e = Entry{
-		Conn: c.id, Number: c.requests, Place: c.turn.burst, RemoteAddr: c.remoteAddr(),
+		Conn: c.id, Number: x.number, Place: x.place, RemoteAddr: c.remoteAddr(),
 		Method: x.method, Target: x.target, Proto: x.proto, Host: x.host,
 		Status: x.w.status, HeadBytes: x.w.headSize, BodyBytes: x.w.written,
 		Start: x.start, Duration: time.Since(x.start), Close: c.ending(),
@@ -200,10 +201,12 @@ func closeReason(x *exchange) CloseReason {
 	switch {
 	case x.lastOnly:
 		return ReasonClientClose
-	case s.MaxRequests > 0 && x.c.requests >= s.MaxRequests:
+	case s.MaxRequests > 0 && x.number >= s.MaxRequests:
 		return ReasonMaxRequests
 	case s.closing.Load():
 		return ReasonShutdown
+	case x.c.yielding:
+		return ReasonCrowded
 	case x.c.turn.stall.dead.Load():
 		return ReasonStall
 	case x.body != nil && x.body.broken():

@@ -1,6 +1,8 @@
 package httpserver
 
 import (
+	"bufio"
+	"bytes"
 	"net"
 	"net/http"
 	"net/netip"
@@ -124,4 +126,44 @@ func BenchmarkCold(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/request")
 	b.ReportAllocs()
+}
+
+// BenchmarkParse is the parser alone, on the same heads as net/http's.
+func BenchmarkParse(b *testing.B) {
+	for _, head := range []struct {
+		name string
+		in   []byte
+	}{{"wrk", wrkGet}, {"browser", browserGet}} {
+		b.Run(head.name+"/reused", func(b *testing.B) {
+			x := &exchange{c: &conn{turn: new(turn)}}
+			b.ReportAllocs()
+			for b.Loop() {
+				x.reset(x.c)
+				if err := x.parse(head.in); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(head.name+"/fresh", func(b *testing.B) {
+			c := &conn{turn: new(turn)}
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := (&exchange{c: c}).parse(head.in); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(head.name+"/ReadRequest", func(b *testing.B) {
+			in := bytes.NewReader(nil)
+			r := bufio.NewReader(in)
+			b.ReportAllocs()
+			for b.Loop() {
+				in.Reset(head.in)
+				r.Reset(in)
+				if _, err := http.ReadRequest(r); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }

@@ -258,10 +258,9 @@ func (b *body) receive(p []byte) (int, error) {
 		if err := b.sendContinue(); err != nil {
 			return 0, err
 		}
-		if err := b.c.turn.stall.tooSlow(reading); err != nil {
+		if err := b.c.turn.stall.enter(reading); err != nil {
 			return 0, err
 		}
-		b.c.turn.stall.begin(reading)
 		defer b.c.turn.stall.end(reading)
 	}
 	return b.c.src.Read(p)

@@ -162,6 +162,7 @@ func (c *conn) setPhase(phase uint8) {
 	c.mu.Lock()
 	c.phase = phase
 	c.mu.Unlock()
+	c.srv.clients.leave(c) // who lingers is not served any more
 }
 
 // discard drops what was gathered and not sent.

@@ -22,6 +22,7 @@ const (
 const (
 	wakeNone = iota
 	wakeHead
+	wakeCrowd // another connection of the client waits for its place
 	wakeIdle
 	wakeLinger
 	wakeShutdown
@@ -50,6 +51,8 @@ type conn struct {
 	again     bool // news came while busy
 	active    bool // last state told was StateActive
 	tracked   bool // in Server.conns; as prev and next
+	counted   bool // in Server.clients, as served; the owner's
+	yielding  bool // ends because others wait for its place; the owner's
 
 	requests int
 	residue  *residue // nil: nothing is left from the turn before
@@ -92,14 +95,27 @@ func (s *Server) serveConn(ctx context.Context, nc net.Conn) {
 		return
 	}
 	s.state(c, http.StateNew)
-	if !ok {
+	switch s.clients.enter(c) {
+	case placeServed:
+		c.start()
+	case placeNone:
+		go c.turnAway()
+	}
+}
+
+// start begins to serve c, or, if it was refused, to end it.
+func (c *conn) start() {
+	ev := c.events()
+	if ev == nil {
 		go c.loop()
 		return
 	}
 	for !c.release() { // the server was stopped meanwhile
 		c.work()
 	}
-	ev.SetReader(c)
+	if c.phase != phaseOver {
+		ev.SetReader(c)
+	}
 }
 
 // buffer returns the buffer of a connection with a goroutine of its own; for others nil.
@@ -324,6 +340,8 @@ func (c *conn) rest() {
 	case c.hasPartial():
 	case c.srv.closing.Load():
 		c.shut(ReasonShutdown)
+	case why == wakeCrowd && c.srv.clients.yield(c):
+		c.shut(ReasonCrowded)
 	case why == wakeIdle:
 		c.shut(ReasonIdle)
 	case c.active:

@@ -16,7 +16,7 @@ var ConnInfoKey any = contextKey{}
 // A ConnInfo is what a handler may ask about the connection while it runs.
 type ConnInfo struct {
 	ID       uint64 // counts the server's connections from 1, as Entry.Conn does
-	Requests int    // how many this connection has carried, the one being served included
+	Requests int    // how many this connection has carried, up to this one
 }
 
 // A localContext adds to a context what is asked of a connection only when somebody wants it.
@@ -59,6 +59,7 @@ func (c *conn) context() context.Context {
 // client has sent a FIN. It costs nothing until somebody asks for Done.
 type requestContext struct {
 	c      *conn
+	number int // of the request on its connection
 	parent context.Context
 
 	finished atomic.Bool
@@ -108,6 +109,9 @@ func (x *requestContext) Err() error {
 // Value defers to the inner context once there is one, so that package context finds it and derived contexts need no
 // goroutine.
 func (x *requestContext) Value(key any) any {
+	if key == ConnInfoKey {
+		return ConnInfo{x.c.id, x.number}
+	}
 	if inner := x.inner.Load(); inner != nil {
 		return inner.Value(key)
 	}

@@ -26,6 +26,9 @@ type exchange struct {
 	w     response
 	start time.Time // with an access log
 	text  []byte    // the head, which the Request's strings lie in
+
+	number int // of the request on its connection, from 1
+	place  int // in its burst, from 1
 }
 
 // Beyond these sizes a used exchange is not kept.
@@ -93,7 +96,7 @@ func (x *exchange) parse(p []byte) *protocolError {
 // prepare fills the Request, the context, the body and the ResponseWriter.
 func (x *exchange) prepare() {
 	c := x.c
-	x.ctx.c, x.ctx.parent = c, c.context()
+	x.ctx.c, x.ctx.number, x.ctx.parent = c, x.number, c.context()
 	x.w.c, x.w.x, x.w.out, x.w.length = c, x, &c.turn.out, -1
 	x.w.head = x.method == http.MethodHead
 	r := &x.req
@@ -137,38 +140,61 @@ func (x *exchange) announceTrailer(lists []string) {
 	}
 }
 
-// serve answers the request whose head is p.
+// serve answers the request whose head is p, and with [Server.MaxParallel] others behind it.
 func (c *conn) serve(p []byte) {
+	x, perr := c.take(p)
+	switch {
+	case perr != nil:
+		c.refuse(x, perr)
+	case c.srv.MaxParallel > 1 && x.maySideBySide():
+		c.serveBatch(x)
+	default:
+		c.answer(x)
+	}
+}
+
+// take makes an exchange of the head p, which it ends the use of.
+func (c *conn) take(p []byte) (*exchange, *protocolError) {
 	x := c.newExchange()
 	perr := x.parse(p)
 	c.consumeHead(p)
 	c.requests++
 	c.turn.burst++
-	if perr != nil {
-		c.refuse(x, perr)
-		return
-	}
+	x.number, x.place = c.requests, c.turn.burst
+	return x, perr
+}
+
+// answer serves x alone.
+func (c *conn) answer(x *exchange) {
 	x.prepare()
 	if x.body != nil {
 		c.settle()
 	}
-	if c.turn.burst > 1 { // else no answer waits
+	if x.place > 1 { // else no answer waits
 		c.holdOrFlush(x)
 	}
-	if !c.active {
-		c.active = true
-		c.srv.state(c, http.StateActive)
-	}
+	c.activate()
 	c.stamp(x)
-	h := c.srv.handler()
-	if x.target == "*" && !c.srv.DisableGeneralOptionsHandler {
-		h = generalOptions
-	}
-	if !c.call(h, x) {
+	if !c.call(c.handlerOf(x), x) {
 		return
 	}
 	c.conclude(x)
 	c.recycle(x)
+}
+
+// activate tells that the connection is not idle, unless that is known.
+func (c *conn) activate() {
+	if !c.active {
+		c.active = true
+		c.srv.state(c, http.StateActive)
+	}
+}
+
+func (c *conn) handlerOf(x *exchange) http.Handler {
+	if x.target == "*" && !c.srv.DisableGeneralOptionsHandler {
+		return generalOptions
+	}
+	return c.srv.handler()
 }
 
 // stamp notes when x began, for the log.
@@ -205,7 +231,9 @@ func (c *conn) call(h http.Handler, x *exchange) bool {
 			f.RemoveAll() // the files that parsing has made
 		}
 		if !returned && !x.w.hijacked {
-			c.failed(x, recover())
+			v := recover()
+			c.logPanic(v)
+			c.failed(x, v)
 		}
 	}()
 	h.ServeHTTP(&x.w, &x.req)
@@ -218,7 +246,6 @@ func (c *conn) call(h http.Handler, x *exchange) bool {
 // client gets a reset, so that it cannot take a part for the whole.
 func (c *conn) failed(x *exchange, v any) {
 	c.turn.kept = true
-	c.logPanic(v)
 	x.body.finish()
 	x.w.end()
 	clean := c.turn.out.retract(&x.w)
@@ -301,6 +328,7 @@ func (c *conn) refusePartial(err *protocolError) {
 	}
 	c.requests++
 	c.turn.burst++
+	x.number, x.place = c.requests, c.turn.burst
 	c.refuse(x, err)
 }
 
@@ -309,6 +337,9 @@ func (c *conn) writeRefusal(x *exchange, err *protocolError) {
 	x.w.status, x.w.close = err.status, true
 	text := strconv.Itoa(err.status) + " " + http.StatusText(err.status) + ": " + err.reason + "\n"
 	b := c.srv.appendStart(make([]byte, 0, 512), err.status)
+	if err.status == http.StatusServiceUnavailable {
+		b = append(b, "Retry-After: 1\r\n"...)
+	}
 	b = append(b, "Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nContent-Length: "...)
 	b = strconv.AppendInt(b, int64(len(text)), 10)
 	b = append(b, "\r\nConnection: close\r\n\r\n"...)

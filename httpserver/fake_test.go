@@ -30,12 +30,13 @@ type pipeEnd struct {
 	done    chan struct{}
 	dead    bool
 
-	port    uint16 // of the peer, from 40000
-	writes  int    // calls of Write
-	shared  int    // calls of WriteGather
-	pulled  int    // calls of ReadFrom
-	split   int    // Peek's first piece ends here, if it is longer
-	limit   int    // of the peer's in, beyond which Write waits; 0: none
+	addr    netip.Addr // of the peer; zero: 10.90.0.1
+	port    uint16     // of the peer, from 40000
+	writes  int        // calls of Write
+	shared  int        // calls of WriteGather
+	pulled  int        // calls of ReadFrom
+	split   int        // Peek's first piece ends here, if it is longer
+	limit   int        // of the peer's in, beyond which Write waits; 0: none
 	onRead  reader
 	running bool
 	again   bool
@@ -314,7 +315,11 @@ func (e *pipeEnd) end() {
 func (e *pipeEnd) LocalAddr() net.Addr  { return &net.TCPAddr{IP: net.IPv4(10, 90, 0, 2), Port: 80} }
 func (e *pipeEnd) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(e.RemoteAddrPort()) }
 func (e *pipeEnd) RemoteAddrPort() netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 90, 0, 1}), 40000+e.port)
+	addr := e.addr
+	if !addr.IsValid() {
+		addr = netip.AddrFrom4([4]byte{10, 90, 0, 1})
+	}
+	return netip.AddrPortFrom(addr, 40000+e.port)
 }
 
 // plain hides what an ordinary connection does not have.

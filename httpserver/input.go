@@ -36,10 +36,8 @@ func (c *conn) settle() {
 // nextHead returns the next request's head if it is complete: in place if it lies in one piece, which consumeHead then
 // ends. Otherwise what is there of it is taken off the source, so that the source never fills up with it.
 func (c *conn) nextHead() ([]byte, error) {
-	if v := c.turn.view; len(v) > 0 {
-		if n := headEnd(v, 0); n > 0 && n <= c.srv.maxHeader() && v[0] != '\r' {
-			return v[:n], nil // the burst goes on
-		}
+	if p := c.viewedHead(); p != nil {
+		return p, nil // the burst goes on
 	}
 	for {
 		a, _, err := c.peek()
@@ -67,6 +65,18 @@ func (c *conn) nextHead() ([]byte, error) {
 			return c.residue.partial, nil
 		}
 	}
+}
+
+// viewedHead returns the next request's head if it lies complete in the view; else nil.
+func (c *conn) viewedHead() []byte {
+	v := c.turn.view
+	if len(v) == 0 || v[0] == '\r' {
+		return nil
+	}
+	if n := headEnd(v, 0); n > 0 && n <= c.srv.maxHeader() {
+		return v[:n]
+	}
+	return nil
 }
 
 // left returns the connection's residue, which it makes if there is none.

@@ -163,18 +163,16 @@ func (o *output) flushLocked(soon bool) error {
 
 // send writes p to the connection, at once or, where it can do that, soon.
 func (o *output) send(p []byte, soon bool) (n int, err error) {
-	if err := o.stall.tooSlow(writing); err != nil {
+	if err := o.stall.enter(writing); err != nil {
 		o.fail(err)
 		return 0, err
 	}
-	o.stall.begin(writing)
 	if s, ok := o.nc.(soonWriter); ok && soon {
 		n, err = s.WriteSoon(p)
 	} else {
 		n, err = o.nc.Write(p)
 	}
-	o.stall.end(writing)
-	o.stall.move(writing, int64(n))
+	o.stall.leave(writing, int64(n))
 	o.sent += int64(n)
 	if err == nil && n < len(p) {
 		err = io.ErrShortWrite
@@ -197,15 +195,13 @@ func (o *output) writeShared(p []byte) (int, error) {
 	}
 	taken := -len(o.buf)
 	for head := o.buf; len(p) > 0 && o.err == nil; head = nil {
-		if err := o.stall.tooSlow(writing); err != nil {
+		if err := o.stall.enter(writing); err != nil {
 			o.fail(err)
 			break
 		}
 		piece := p[:min(len(p), sharedSize)]
-		o.stall.begin(writing)
 		n, err := gw.WriteGather(head, piece)
-		o.stall.end(writing)
-		o.stall.move(writing, int64(n))
+		o.stall.leave(writing, int64(n))
 		o.sent += int64(n)
 		o.fail(err)
 		taken, p = taken+n, p[len(piece):]
@@ -222,20 +218,19 @@ func (o *output) readFrom(rf io.ReaderFrom, src io.Reader, n int64) (int64, erro
 	if err := o.flush(); err != nil {
 		return 0, err
 	}
-	if err := o.stall.tooSlow(writing); err != nil {
+	lr := &io.LimitedReader{R: src, N: min(n, sharedSize)}
+	_, stamped := o.nc.(eventConn)
+	if stamped {
+		lr.R, lr.N = &stampingReader{r: src, g: o.stall}, n
+	}
+	if err := o.stall.enter(writing); err != nil {
 		return 0, err
 	}
-	var lr *io.LimitedReader
-	if _, ok := o.nc.(eventConn); ok {
-		lr = &io.LimitedReader{R: &stampingReader{r: src, g: o.stall}, N: n}
-	} else {
-		lr = &io.LimitedReader{R: src, N: min(n, sharedSize)}
-	}
-	o.stall.begin(writing)
 	sent, err := rf.ReadFrom(lr)
-	o.stall.end(writing)
-	if _, stamped := lr.R.(*stampingReader); !stamped {
-		o.stall.move(writing, sent)
+	if stamped {
+		o.stall.leave(writing, 0) // the reader has counted
+	} else {
+		o.stall.leave(writing, sent)
 	}
 	o.mu.Lock()
 	o.sent += sent

@@ -46,6 +46,7 @@ type response struct {
 	chunked   bool
 	close     bool // the connection closes after this answer
 	duplex    bool // EnableFullDuplex was called
+	beside    bool // other requests of the connection are served at the same time
 	deadlines bool // the handler set a deadline, which ends with the request
 
 	fields   fieldSet // what the handler's fields say about framing
@@ -76,9 +77,9 @@ func (w *response) WriteHeader(status int) {
 		return
 	case w.finished:
 		return
-	case status < 100 || status > 999:
-		panic("httpserver: invalid status code " + strconv.Itoa(status))
-	case status < 200 && status != http.StatusSwitchingProtocols:
+	}
+	checkStatus(status)
+	if status < 200 && status != http.StatusSwitchingProtocols {
 		w.inform(status)
 		return
 	}
@@ -86,6 +87,12 @@ func (w *response) WriteHeader(status int) {
 	w.status = status
 	w.noBody = status < 200 || status == http.StatusNoContent || status == http.StatusResetContent || status == http.StatusNotModified
 	w.settle()
+}
+
+func checkStatus(status int) {
+	if status < 100 || status > 999 {
+		panic("httpserver: invalid status code " + strconv.Itoa(status))
+	}
 }
 
 func (w *response) Write(p []byte) (int, error) { return w.accept(p, false) }
@@ -311,12 +318,18 @@ func (w *response) sendFrom(rf io.ReaderFrom, src io.Reader) (int64, error) {
 
 // SetReadDeadline limits the reading of this request's body; for http.ResponseController.
 func (w *response) SetReadDeadline(t time.Time) error {
+	if w.finished {
+		return errFinished
+	}
 	w.deadlines = true
 	return w.c.nc.SetReadDeadline(t)
 }
 
 // SetWriteDeadline limits the writing of this answer; for http.ResponseController.
 func (w *response) SetWriteDeadline(t time.Time) error {
+	if w.finished {
+		return errFinished
+	}
 	w.deadlines = true
 	return w.c.nc.SetWriteDeadline(t)
 }
@@ -336,6 +349,8 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, http.ErrHijacked
 	case w.finished:
 		return nil, nil, errFinished
+	case w.beside:
+		return nil, nil, errBeside
 	case w.wrote && !w.committed:
 		w.commit(nil, false)
 	}

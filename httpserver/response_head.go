@@ -229,7 +229,7 @@ func (w *response) hasTrailers() bool {
 // decideClose settles whether the connection ends with this answer, so that the answer can say so (RFC 9112, 9.6).
 func (w *response) decideClose(final bool) {
 	c, x := w.c, w.x
-	if x.lastOnly || w.fields.close || c.srv.closing.Load() || c.srv.MaxRequests > 0 && c.requests >= c.srv.MaxRequests {
+	if x.lastOnly || w.fields.close || c.srv.closing.Load() || c.srv.MaxRequests > 0 && x.number >= c.srv.MaxRequests {
 		w.close = true
 	}
 	if w.status == http.StatusSwitchingProtocols {
@@ -237,6 +237,9 @@ func (w *response) decideClose(final bool) {
 	}
 	if !w.close && x.body != nil && !w.keepsBody(final) {
 		w.close = true
+	}
+	if !w.close && x.number == c.requests && len(c.turn.view) == 0 { // nothing behind it is received
+		w.close = c.srv.clients.yield(c)
 	}
 }
 
@@ -314,7 +317,7 @@ func (w *response) appendConnection(b []byte) []byte {
 	}
 	if s.MaxRequests > 0 {
 		b = append(b, "max="...)
-		b = strconv.AppendInt(b, int64(s.MaxRequests-w.c.requests), 10)
+		b = strconv.AppendInt(b, int64(s.MaxRequests-w.x.number), 10)
 	}
 	return append(b, "\r\n"...)
 }

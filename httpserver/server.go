@@ -6,6 +6,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,6 +54,16 @@ type Server struct {
 	MaxHeaderBytes int
 	// MaxRequests is how many requests a connection may carry; the last answer says so [no limit].
 	MaxRequests int
+	// MaxParallel is how many requests of a connection may be served at once. They have to be pipelined, with nothing
+	// between them but others of their kind: safe methods (GET, HEAD, OPTIONS, TRACE) without content that ask for no
+	// upgrade. Any other is served alone, after those before it. Answers leave in order; of each that has to wait, 64 KiB
+	// are kept, then its handler waits. Such a handler cannot hijack the connection [1].
+	MaxParallel int
+	// MaxConnsPerClient is how many connections of one client, which is an IPv4 address or an IPv6 /64, are served at once.
+	// Up to 64 more wait, unread, until one of those ends, for ReadHeaderTimeout at most; then, and beyond 64, they are
+	// answered 503. While one waits, the client's others make room: with an answer that nothing follows, which says so, or
+	// when they have been idle for 100 ms, 1 s without any request so far [no limit].
+	MaxConnsPerClient int
 	// CloseMode says how connections are ended [CloseHalf].
 	CloseMode CloseMode
 
@@ -95,6 +106,9 @@ type Server struct {
 	lingers  timeoutList[conn]
 	stalls   timeoutList[stallGuard]
 	flushes  timeoutList[output]
+	queued   timeoutList[conn] // of those that clients holds back
+
+	clients clients
 
 	mu        sync.Mutex
 	listeners map[*onceListener]struct{}
@@ -116,6 +130,8 @@ func (s *Server) init() {
 	s.lingers = newTimeoutList(s, 0, lingerIdle, func(c *conn) { c.expire(wakeLinger) })
 	s.stalls = newTimeoutList(s, s.StallTimeout, DefaultStallTimeout, (*stallGuard).expire)
 	s.flushes = newTimeoutList(s, 0, flushDelay, (*output).expire)
+	s.queued = newTimeoutList(s, s.ReadHeaderTimeout, DefaultReadHeaderTimeout, (*conn).dismiss)
+	s.clients = clients{limit: s.MaxConnsPerClient, clock: s.clock, all: make(map[netip.Prefix]*client)}
 }
 
 // list returns the list of those who wait for kind.
@@ -200,6 +216,7 @@ func isTemporary(err error) bool {
 func (s *Server) Shutdown(ctx context.Context) error {
 	for _, c := range s.stop() {
 		c.wake(wakeShutdown)
+		c.dismiss()
 	}
 	select {
 	case <-s.drained:
@@ -213,8 +230,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) Close() error {
 	for _, c := range s.stop() {
 		c.wake(wakeClose)
+		c.dismiss()
 	}
-	for _, l := range []interface{ stop() }{&s.heads, &s.idles, &s.lingers, &s.stalls, &s.flushes} {
+	for _, l := range []interface{ stop() }{&s.heads, &s.idles, &s.lingers, &s.stalls, &s.flushes, &s.queued} {
 		l.stop()
 	}
 	return nil

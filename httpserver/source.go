@@ -57,7 +57,8 @@ type bufSource struct {
 	buf      []byte
 	r, w     int // buf[r:w] is received and not discarded
 	err      error
-	watching bool // a goroutine fills the empty buffer, so as to see a reset while a handler runs
+	watching bool     // a goroutine fills the empty buffer, so as to see a reset while a handler runs
+	resets   []func() // to call then
 	watched  sync.Cond
 }
 
@@ -166,19 +167,26 @@ func (s *bufSource) receive(p []byte) (int, error) {
 func (s *bufSource) watch(reset func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.watching || s.r < s.w || s.err != nil {
+	if s.watching {
+		s.resets = append(s.resets, reset)
 		return
 	}
-	s.watching = true
+	if s.r < s.w || s.err != nil {
+		return
+	}
+	s.watching, s.resets = true, []func(){reset}
 	go func() {
 		s.mu.Lock()
 		n, err := s.receive(s.buf)
 		s.r, s.w = 0, n
-		s.watching = false
+		resets := s.resets
+		s.watching, s.resets = false, nil
 		s.watched.Broadcast()
 		s.mu.Unlock()
 		if err != nil && err != io.EOF && !errors.Is(err, os.ErrDeadlineExceeded) {
-			reset()
+			for _, reset := range resets {
+				reset()
+			}
 		}
 	}()
 }

@@ -41,6 +41,21 @@ func (g *stallGuard) watch(nc net.Conn) {
 	g.mu.Unlock()
 }
 
+// enter begins a wait for the client, unless it has been too slow so far.
+func (g *stallGuard) enter(direction int) error {
+	if err := g.tooSlow(direction); err != nil {
+		return err
+	}
+	g.begin(direction)
+	return nil
+}
+
+// leave ends a wait in which n bytes moved.
+func (g *stallGuard) leave(direction int, n int64) {
+	g.end(direction)
+	g.move(direction, n)
+}
+
 func (g *stallGuard) begin(direction int) {
 	g.paces[direction].begin(g.srv)
 	g.waits[direction].Add(1)

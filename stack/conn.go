@@ -9,6 +9,7 @@ import (
 
 	"ustack/ippkt"
 	"ustack/stack/tcb"
+	"ustack/stack/trace"
 	"ustack/tcpseg"
 )
 
@@ -132,11 +133,16 @@ func (c *Conn) flush(sc *scratch) {
 		now := c.clock()
 		for range burst {
 			if !c.t.Output(now, &sc.out) {
+				if c.s.cfg.Tracer != nil {
+					c.trace(trace.Held, sc.out.Held)
+				}
 				c.settle(sc)
 				c.arm(c.t.Deadline())
 				return
 			}
+			sc.conn = c
 			c.ipid = c.q.send(sc, &c.key, c.label, c.ipid)
+			sc.conn = nil
 			if !sc.out.Flags.Has(tcpseg.PSH) { // else that was the last one, most likely
 				now = c.clock()
 			}
@@ -271,6 +277,9 @@ func (c *Conn) settle(sc *scratch) {
 // leave takes c out of the table, for good or for a TIME-WAIT record.
 func (c *Conn) leave(tw *tcb.TimeWait) {
 	c.dead = true
+	if c.s.cfg.Tracer != nil {
+		c.trace(trace.Ended, tcb.HeldIdle)
+	}
 	c.stopDeadlines()
 	c.proved()
 	c.s.mem.conns.Add(-1)

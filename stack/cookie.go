@@ -82,6 +82,7 @@ func (q *queue) sendCookie(key *flowKey, now tcb.Time, syn *tcpseg.Segment, l *L
 	if h.Output(now, &q.sc.out) {
 		o := &q.sc.out
 		o.Options.TSVal = stampOptions(o.Options.TSVal, &o.Header, syn.Options.Scale)
+		o.Cause = tcb.CauseCookie
 		q.drop(countCookiesOut)
 		q.reply(q.sc, key, &l.options)
 	}

@@ -13,7 +13,13 @@ import (
 // where the RFCs ask for it.
 func (q *queue) deliver(f *link.Frame) {
 	q.count.own[countPacketsIn].Add(1)
+	if q.tracing == nil {
+		q.deliverPacket(f, false)
+		return
+	}
+	q.tracing.begin(f)
 	q.deliverPacket(f, false)
+	q.tracing.end(nil)
 }
 
 // deliverPacket is deliver for a packet that has been counted. Reassembled: it has been put
@@ -22,7 +28,7 @@ func (q *queue) deliverPacket(f *link.Frame, reassembled bool) {
 	now := q.s.now()
 	p, reason := ippkt.Parse(f.Packet)
 	if reason != ippkt.ReasonNone {
-		q.count.ip[reason].Add(1)
+		q.dropIP(reason)
 		if p.Problem.Answer && q.mayAnswer(&p) {
 			q.sendError(ippkt.ParameterProblem(&p), &p, f.Packet)
 		}
@@ -53,8 +59,6 @@ func (q *queue) deliverPacket(f *link.Frame, reassembled bool) {
 	}
 }
 
-func (q *queue) drop(c counter) { q.count.own[c].Add(1) }
-
 func gsoMatches(g link.GSO, p *ippkt.Packet) bool {
 	switch g {
 	case link.GSOTCPv4:
@@ -71,7 +75,7 @@ func gsoMatches(g link.GSO, p *ippkt.Packet) bool {
 // goes back out (V6R-03, P2P-10).
 func (q *queue) forUs(p *ippkt.Packet) bool {
 	if r := p.Martian(); r != ippkt.ReasonNone {
-		q.count.ip[r].Add(1)
+		q.dropIP(r)
 		return false
 	}
 	a := &q.s.addrs
@@ -79,7 +83,7 @@ func (q *queue) forUs(p *ippkt.Packet) bool {
 	case a.isOwn(p.Src):
 		q.drop(countLand)
 	case a.isBroadcast(p.Src):
-		q.count.ip[ippkt.ReasonSource].Add(1)
+		q.dropIP(ippkt.ReasonSource)
 	case a.isOwn(p.Dst):
 		return true
 	case p.Dst.IsMulticast(), p.Dst.IsBroadcast(), a.isBroadcast(p.Dst):
@@ -107,6 +111,9 @@ func (q *queue) deliverTCP(f *link.Frame, p *ippkt.Packet, now tcb.Time, verifie
 	seg.GSOSize, seg.ECN = int(f.GSOSize), p.ECN()
 	q.count.own[countSegsIn].Add(1)
 	key := flowKey{local: p.Dst, remote: p.Src, lport: seg.DstPort, rport: seg.SrcPort}
+	if q.tracing != nil {
+		q.tracing.segment(&key, &seg)
+	}
 	for !q.dispatch(&key, now, &seg) {
 	}
 }
@@ -150,7 +157,10 @@ func (q *queue) input(c *Conn, now tcb.Time, seg *tcpseg.Segment) bool {
 // rest at the end of the turn.
 func (q *queue) took(c *Conn, r tcb.Result) {
 	if r.Drop != tcb.DropNone {
-		q.count.tcp[r.Drop].Add(1)
+		q.dropTCP(r.Drop)
+	}
+	if q.tracing != nil {
+		q.tracing.end(c)
 	}
 	c.news |= r.Events
 	if r.Events&(tcb.EventClosed|tcb.EventTimeWait) != 0 {
@@ -169,7 +179,7 @@ func (q *queue) newFlow(sh *shard, hash uint32, key *flowKey, now tcb.Time, seg 
 	if !seg.Flags.Has(tcpseg.RST) && !seg.Flags.Has(tcpseg.ACK) {
 		if l := q.s.listeners.find(key.local, key.lport); l != nil {
 			if !seg.Flags.Has(tcpseg.SYN) {
-				q.count.tcp[tcb.DropNotListening].Add(1)
+				q.dropTCP(tcb.DropNotListening)
 				return true
 			}
 			return q.passive(sh, hash, key, now, seg, l, nil)
@@ -183,7 +193,7 @@ func (q *queue) newFlow(sh *shard, hash uint32, key *flowKey, now tcb.Time, seg 
 
 // refuse sends the RST for a segment without a flow.
 func (q *queue) refuse(key *flowKey, seg *tcpseg.Segment) {
-	q.count.tcp[tcb.DropClosed].Add(1)
+	q.dropTCP(tcb.DropClosed)
 	if tcb.Refuse(seg, &q.sc.out) {
 		q.drop(countRefused)
 		q.reply(q.sc, key, nil)

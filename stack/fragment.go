@@ -154,7 +154,7 @@ func (q *queue) writeFragments(h *ippkt.Header, build func([]byte) []byte) {
 	id := q.s.fragments.nextID(&q.s.secret, h)
 	err := ippkt.Fragment((*buf)[:0], build(whole.Buf[:0]), mtu, id, func(b []byte) error {
 		q.drop(countFragmentsOut)
-		q.write(link.Offload{}, b, [4][]byte{})
+		q.writePlain(b)
 		return nil
 	})
 	if err != nil {

@@ -85,7 +85,7 @@ func (q *queue) inputHalfOpen(sh *shard, hash uint32, ref recordRef, now tcb.Tim
 	}
 	res, drop := r.ho.Input(now, seg)
 	if drop != tcb.DropNone {
-		q.count.tcp[drop].Add(1)
+		q.dropTCP(drop)
 	}
 	if third && res != tcb.HalfOpenComplete {
 		l.waiting.Add(-1)

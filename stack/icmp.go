@@ -100,7 +100,7 @@ var packets = sync.Pool{New: func() any { return new([]byte) }}
 func (q *queue) writePacket(build func([]byte) []byte) {
 	buf := packets.Get().(*[]byte)
 	*buf = build((*buf)[:0])
-	q.write(link.Offload{}, *buf, [4][]byte{})
+	q.writePlain(*buf)
 	if cap(*buf) <= 4096 {
 		packets.Put(buf)
 	}
@@ -109,7 +109,7 @@ func (q *queue) writePacket(build func([]byte) []byte) {
 // deliverUDP refuses a datagram: there are no UDP sockets.
 func (q *queue) deliverUDP(f *link.Frame, p *ippkt.Packet, verified bool) {
 	if _, r := ippkt.ParseUDP(p, verified); r != ippkt.ReasonNone {
-		q.count.ip[r].Add(1)
+		q.dropIP(r)
 		return
 	}
 	q.drop(countUDPNoPort)
@@ -120,7 +120,7 @@ func (q *queue) deliverICMP(f *link.Frame, p *ippkt.Packet, now tcb.Time, verifi
 	m, r := ippkt.ParseICMP(p, verified)
 	switch {
 	case r != ippkt.ReasonNone:
-		q.count.ip[r].Add(1)
+		q.dropIP(r)
 	case m.Kind == ippkt.KindEcho:
 		q.echo(p, &m, now)
 	case m.Kind.IsError() && m.Kind != ippkt.KindRedirect && m.Kind != ippkt.KindSourceQuench:

@@ -15,7 +15,7 @@ import (
 func (q *queue) notice(m *ippkt.ICMP) {
 	quote, r := ippkt.ParseQuote(m)
 	if r != ippkt.ReasonNone {
-		q.count.ip[r].Add(1)
+		q.dropIP(r)
 		return
 	}
 	if quote.Proto != ippkt.ProtoTCP || !q.s.addrs.isOwn(quote.Src) {

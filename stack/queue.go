@@ -21,13 +21,15 @@ type queue struct {
 	workers *workers
 	count   counters
 	sc      *scratch
-	touched []*Conn // of this turn
+	touched []*Conn  // of this turn
+	tracing *tracing // of the packet that is delivered; nil: nobody listens
 }
 
 func newQueue(s *Stack, l link.Link, dev link.Queue) *queue {
 	q := &queue{s: s, index: len(s.queues), dev: dev, link: l, workers: &workers{s: s}}
 	q.sc = newScratch()
 	q.sc.reader = q
+	q.tracing = s.newTracing()
 	return q
 }
 
@@ -41,6 +43,7 @@ type scratch struct {
 	ttl     uint8 // 0: the default
 	reader  *queue
 	touched uint64 // of no use but to have been computed
+	conn    *Conn  // whose segment is in out, for tracing; nil: nobody's
 }
 
 func newScratch() *scratch {
@@ -174,6 +177,9 @@ func (q *queue) sendPacket(sc *scratch, key *flowKey, label uint32, id uint16) u
 		binary.BigEndian.PutUint16(sum, ippkt.TransportChecksum(hdr[ipLen:], &o.Payload, pseudo))
 	}
 	q.count.own[countSegsOut].Add(1)
+	if q.tracing != nil {
+		q.traceOut(sc, key, off, hdr, &o.Payload)
+	}
 	q.write(off, hdr, o.Payload)
 	return id + segments
 }
@@ -186,6 +192,14 @@ func (q *queue) reply(sc *scratch, key *flowKey, o *tcb.Options) {
 	}
 	h := q.s.secret.label(key)
 	q.send(sc, key, uint32(h)&0xfffff, uint16(h>>32))
+}
+
+// writePlain writes a packet that is not TCP, or a fragment.
+func (q *queue) writePlain(packet []byte) {
+	if q.tracing != nil {
+		q.traceOut(nil, nil, link.Offload{}, packet, new([4][]byte))
+	}
+	q.write(link.Offload{}, packet, [4][]byte{})
 }
 
 func (q *queue) write(off link.Offload, hdr []byte, payload [4][]byte) {

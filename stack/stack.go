@@ -24,6 +24,7 @@ import (
 	"ustack/ippkt"
 	"ustack/stack/link"
 	"ustack/stack/tcb"
+	"ustack/stack/trace"
 )
 
 // Config is what a Stack is made with. Links and Addrs are needed, the rest has defaults.
@@ -42,6 +43,10 @@ type Config struct {
 	// Logger gets what an operator must know: a device that failed, a callback that panicked.
 	// Nothing is logged per packet. [none]
 	Logger *slog.Logger
+	// Tracer is told of every packet and every decision, as it happens, from whatever goroutine it happens on, several at
+	// once; the events of a connection come in order. It keeps nothing of an event, calls nothing of the stack and does
+	// not block: the connection waits. [none: it costs nothing then]
+	Tracer func(*trace.Event)
 	// MemoryBudget is what the queues of all connections may hold together, in octets [256 MiB].
 	// From three quarters of it windows stop growing; when it is spent, new connections are
 	// refused and the rest go on in blocks of 4 KiB.

@@ -169,7 +169,7 @@ func (s *Stack) Stats() Stats {
 			add(st.Drops, ippkt.Reason(i).String(), q.count.ip[i].Load())
 		}
 		for i := range q.count.tcp {
-			add(st.Drops, "tcp-"+tcb.Drop(i).String(), q.count.tcp[i].Load())
+			add(st.Drops, dropPrefix+tcb.Drop(i).String(), q.count.tcp[i].Load())
 		}
 	}
 	for _, l := range s.cfg.Links {

@@ -155,7 +155,7 @@ func (q *queue) inputTimeWait(sh *shard, hash uint32, ref recordRef, now tcb.Tim
 	key, due := r.key, r.tw.Deadline()
 	res := r.tw.Input(now, seg)
 	if res.Drop != tcb.DropNone {
-		q.count.tcp[res.Drop].Add(1)
+		q.dropTCP(res.Drop)
 	}
 	if r.tw.Deadline() != due { // a FIN came again: its time begins anew (ST-TW3)
 		sh.dequeue(ref.at())

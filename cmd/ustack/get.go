@@ -27,6 +27,7 @@ import (
 // getOptions are the flags of `ustack get`.
 type getOptions struct {
 	serial, persistent         bool
+	multiplexed                bool
 	parallel, pipeline, repeat int
 	fastOpen                   bool
 	engine                     string
@@ -46,12 +47,14 @@ func newGetCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "get [flags] URL…",
 		Short: "fetch URLs over any engine, with the timings of each request",
-		Long: "get fetches URLs with HTTP/1.1 and draws when each request connected, waited and received.\n" +
-			"{1..20} or [1-20] in a URL stands for twenty of them. Four ways to fetch, as the book names them:\n\n" +
+		Long: "get fetches URLs with HTTP/1.1, or HTTP/2, and draws when each request connected, waited and received.\n" +
+			"{1..20} or [1-20] in a URL stands for twenty of them. The ways to fetch, as the book names them:\n\n" +
 			"  --serial        a new connection for each request, one after the other\n" +
 			"  --parallel N    N connections at a time, each with one request at a time; with --serial each for one only\n" +
 			"  --persistent    one connection, one request after the other: the default\n" +
-			"  --pipeline D    one connection with up to D requests ahead of their answers; with --parallel each of them\n\n" +
+			"  --pipeline D    one connection with up to D requests ahead of their answers; with --parallel each of them\n" +
+			"  --multiplexed   one connection of HTTP/2 in clear text with all requests on it at once (net/http's client,\n" +
+			"                  for a port that `ustack serve` has with --listen ':82?http=h2c')\n\n" +
 			"When a connection dies, requests without an answer are sent again if their method is idempotent, the\n" +
 			"first of them alone (RFC 9112 §9.3). Others are never pipelined and never sent twice.\n\n" +
 			"The exit code is 1 when a request failed or was answered with a status of 400 or above, 2 for a mistake in\n" +
@@ -61,6 +64,7 @@ func newGetCommand() *cobra.Command {
 		Example: "  ustack get http://10.90.0.2/_/hello\n" +
 			"  ustack get --serial 'http://10.90.0.2/_/objects/40/{0..39}'\n" +
 			"  ustack get --pipeline 8 --har load.har 'http://10.90.0.2/_/objects/40/{0..39}'\n" +
+			"  ustack get --multiplexed 'http://10.90.0.2:82/_/objects/40/{0..39}'\n" +
 			"  ustack get --parallel 8 -n 200 'http://10.90.0.2/_/bytes/100000' --verify\n" +
 			"  ustack get -o file http://10.90.0.2/_/bytes/1048576\n" +
 			"  sudo ustack get --engine ustack --serial --fast-open http://10.91.0.1:8000/",
@@ -89,6 +93,7 @@ func (o *getOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.persistent, "persistent", false, "one connection, one request at a time: the default")
 	f.IntVar(&o.pipeline, "pipeline", 1, "send up to `depth` requests ahead of their answers [16 when no depth is given]")
 	f.Lookup("pipeline").NoOptDefVal = defaultPipeline
+	f.BoolVar(&o.multiplexed, "multiplexed", false, "one connection, all requests at once, in HTTP/2 without TLS")
 	f.BoolVar(&o.fastOpen, "fast-open", false, "send the first request of a connection with its SYN (RFC 7413; --engine ustack)")
 	f.IntVarP(&o.repeat, "repeat", "n", 1, "fetch the list of URLs so many `times`")
 	f.StringVarP(&o.method, "method", "X", "", "send this `method` [GET, with --data POST]")
@@ -204,6 +209,8 @@ func (o *getOptions) check() error {
 		return errors.New("--serial and --pipeline do not go together: a connection has one request or several")
 	case o.persistent && (o.serial || o.parallel > 1 || o.pipeline > 1):
 		return errors.New("--persistent is one connection with one request at a time: it goes with no other way to fetch")
+	case o.multiplexed && (o.serial || o.persistent || o.parallel > 1 || o.pipeline > 1 || o.fastOpen):
+		return errors.New("--multiplexed is one connection with all requests at once: it goes with no other way to fetch, nor with --fast-open")
 	case o.fastOpen && o.engine != "ustack":
 		return errors.New("--fast-open needs --engine ustack")
 	case o.method == http.MethodConnect:
@@ -217,7 +224,7 @@ func (o *getOptions) client() (*client.Client, error) {
 		return nil, err
 	}
 	c := &client.Client{
-		Serial: o.serial, Parallel: o.parallel, Depth: o.pipeline, Timeout: o.timeout,
+		Serial: o.serial, Parallel: o.parallel, Depth: o.pipeline, Multiplexed: o.multiplexed, Timeout: o.timeout,
 		Method: o.method, Content: o.data, Header: make(http.Header),
 	}
 	if c.Method == "" && o.data != "" {

@@ -44,6 +44,7 @@ func TestGetModes(t *testing.T) {
 	}{
 		{"--serial", "over 12 connections"}, {"--persistent", "over 1 connection;"},
 		{"--parallel 3", "connections"}, {"--pipeline 4", "over 1 connection;"}, {"--serial --parallel 3", "over 12 connections"},
+		{"--multiplexed", "over 1 connection;"},
 	} {
 		code, out, stderr := get(t, append(strings.Fields(tt.flags), "--ascii", objects)...)
 		if code != 0 || !strings.Contains(out, "12 requests, 0 failed") || !strings.Contains(out, tt.conns) || !strings.Contains(out, "c connecting") {
@@ -53,8 +54,14 @@ func TestGetModes(t *testing.T) {
 }
 
 func TestGetHAR(t *testing.T) {
+	for flag, version := range map[string]string{"--persistent": "HTTP/1.1", "--multiplexed": "HTTP/2.0"} {
+		t.Run(flag, func(t *testing.T) { testGetHAR(t, flag, version) })
+	}
+}
+
+func testGetHAR(t *testing.T, flag, version string) {
 	file := filepath.Join(t.TempDir(), "x.har")
-	if code, _, stderr := get(t, "--har", file, getSite(t)+"/_/objects/3/[0-2]"); code != 0 {
+	if code, _, stderr := get(t, flag, "--har", file, getSite(t)+"/_/objects/3/[0-2]"); code != 0 {
 		t.Fatalf("exit code %d, %s", code, stderr)
 	}
 	text, err := os.ReadFile(file)
@@ -64,9 +71,12 @@ func TestGetHAR(t *testing.T) {
 	var har struct {
 		Log struct {
 			Entries []struct {
-				Response struct {
-					Status  int
-					Headers []any
+				Connection string
+				Request    struct{ HTTPVersion string }
+				Response   struct {
+					Status      int
+					HTTPVersion string
+					Headers     []any
 				}
 			}
 		}
@@ -75,7 +85,8 @@ func TestGetHAR(t *testing.T) {
 		t.Fatalf("%v\n%s", err, text)
 	}
 	for i, e := range har.Log.Entries {
-		if e.Response.Status != 200 || len(e.Response.Headers) == 0 {
+		if e.Response.Status != 200 || len(e.Response.Headers) == 0 || e.Connection != "1" ||
+			e.Request.HTTPVersion != version || e.Response.HTTPVersion != version {
 			t.Errorf("%d: %+v", i, e)
 		}
 	}

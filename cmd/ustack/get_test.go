@@ -22,13 +22,18 @@ func get(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), err.String()
 }
 
+// getSite is the site with HTTP/1.1 and HTTP/2.
 func getSite(t *testing.T) string {
 	t.Helper()
 	h, err := site.Handler(site.Config{Builtin: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := httptest.NewServer(h)
+	s := httptest.NewUnstartedServer(h)
+	s.Config.Protocols = new(http.Protocols)
+	s.Config.Protocols.SetHTTP1(true)
+	s.Config.Protocols.SetUnencryptedHTTP2(true)
+	s.Start()
 	t.Cleanup(s.Close)
 	return s.URL
 }
@@ -158,6 +163,9 @@ func TestGetExitCodes(t *testing.T) {
 		{"-o x --verify " + base, 2, "--verify"},
 		{"--serial --pipeline " + base, 2, "--serial and --pipeline"},
 		{"--persistent --parallel 2 " + base, 2, "--persistent"},
+		{"--multiplexed --parallel 2 " + base, 2, "--multiplexed"},
+		{"--multiplexed --pipeline " + base, 2, "--multiplexed"},
+		{"--multiplexed --serial " + base, 2, "--multiplexed"},
 		{"--fast-open " + base, 2, "--engine ustack"},
 		{"-o - --har - " + base, 2, "--har"},
 		{"-X CONNECT " + base, 2, "CONNECT"},

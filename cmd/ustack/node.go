@@ -14,6 +14,7 @@ import (
 	"ustack/stack"
 	"ustack/stack/link"
 	"ustack/stack/link/tun"
+	"ustack/stack/trace"
 
 	"github.com/vishvananda/netlink"
 )
@@ -76,12 +77,18 @@ func newNode(l link.Link, p *nodePlan, c *console) (n *node, err error) {
 		n.other, n.closer = engine.Kernel(), l.Close
 		return n, addKernelAddrs(p)
 	}
+	var tracer func(*trace.Event)
 	if p.pcap != "" {
-		tapped, closeCapture, err := tapTo(l, p)
+		capture, closeCapture, err := openCapture(p)
 		if err != nil {
 			return nil, err
 		}
-		l, n.closer = tapped, closeCapture
+		n.closer = closeCapture
+		if p.engine == "gvisor" {
+			l = link.Tap(l, capture.Tap)
+		} else {
+			tracer = capture.Trace
+		}
 	}
 	if p.impaired {
 		l = link.Impair(l, p.impair)
@@ -96,6 +103,7 @@ func newNode(l link.Link, p *nodePlan, c *console) (n *node, err error) {
 		Links:          []link.Link{l},
 		Addrs:          p.addrs,
 		Options:        p.switches.tcp,
+		Tracer:         tracer,
 		Logger:         slog.New(slog.NewTextHandler(c.err, nil)),
 		EphemeralPorts: [2]uint16{p.ports.lo, p.ports.hi},
 	})

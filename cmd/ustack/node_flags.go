@@ -43,7 +43,7 @@ func (f *nodeFlags) add(flags *pflag.FlagSet, d nodeDefaults) {
 	flags.IntVar(&f.mtu, "mtu", 1500, "largest IP packet, in octets")
 	flags.StringVar(&f.offload, "offload", "auto", "auto|on|off: super-segments through the device; auto: not while somebody captures")
 	flags.IntVar(&f.queues, "queues", 1, "queues of the device")
-	flags.StringVar(&f.pcap, "pcap", "", "write every packet to this pcapng file")
+	flags.StringVar(&f.pcap, "pcap", "", "write every packet to this pcapng file, with a comment that says why")
 	flags.StringVar(&f.impair, "impair", "", "make the link bad, as loss=1%,delay=20ms,reorder=1%,seed=7; in: or out: before a key picks a direction")
 	flags.Var(&f.ports, "ephemeral-ports", "range of local ports for connections that ustack opens [1024-65535]")
 }

@@ -5,12 +5,11 @@ import (
 	"fmt"
 	"os"
 
-	"ustack/stack/link"
 	"ustack/stack/trace/pcapng"
 )
 
-// tapTo shows the packets of l to the capture file of p. The function it returns ends the capture.
-func tapTo(l link.Link, p *nodePlan) (link.Link, func() error, error) {
+// openCapture opens the capture file of p. The function it returns ends the capture.
+func openCapture(p *nodePlan) (*pcapng.Writer, func() error, error) {
 	f, err := os.Create(p.pcap)
 	if err != nil {
 		return nil, nil, fmt.Errorf("--pcap: %w", err)
@@ -28,5 +27,5 @@ func tapTo(l link.Link, p *nodePlan) (link.Link, func() error, error) {
 		}
 		return nil
 	}
-	return link.Tap(l, w.Tap), finish, nil
+	return w, finish, nil
 }

@@ -62,7 +62,7 @@ type server struct {
 	console *console
 	node    *node
 	open    []net.Listener // one for each of the plan's
-	https   []*httpserver.Server
+	https   []webServer
 	log     *accessLog
 	serving sync.WaitGroup
 	broken  chan error // the first failure while serving
@@ -106,12 +106,18 @@ func (s *server) listen(l *listener, handler http.Handler) error {
 	if err != nil {
 		return err
 	}
+	if l.h2c {
+		s.open, s.https = append(s.open, ln), append(s.https, s.http2Server(l, handler))
+		return nil
+	}
 	h := &httpserver.Server{
-		Handler:     handler,
-		IdleTimeout: l.idleTimeout,
-		MaxRequests: l.maxRequests,
-		CloseMode:   l.closeMode,
-		ErrorLog:    s.console.logger(),
+		Handler:           handler,
+		IdleTimeout:       l.idleTimeout,
+		MaxRequests:       l.maxRequests,
+		MaxParallel:       l.maxParallel,
+		MaxConnsPerClient: l.maxPerClient,
+		CloseMode:         l.closeMode,
+		ErrorLog:          s.console.logger(),
 		// The site and the access log keep nothing of a request.
 		ReuseRequests: true,
 	}

@@ -22,12 +22,15 @@ import (
 
 // switches are the settings that hold for the whole server and that one listener may change.
 type switches struct {
-	tcp         tcb.Options
-	idleTimeout time.Duration // of an HTTP connection between requests
-	synCookies  stack.SynCookies
-	fastOpen    bool
-	maxRequests int // of an HTTP connection; 0: no limit
-	closeMode   httpserver.CloseMode
+	tcp          tcb.Options
+	idleTimeout  time.Duration // of an HTTP connection between requests
+	synCookies   stack.SynCookies
+	fastOpen     bool
+	h2c          bool
+	maxRequests  int // of an HTTP connection; 0: no limit
+	maxPerClient int // HTTP connections of one client that are served at once; 0: no limit
+	maxParallel  int // pipelined safe requests of an HTTP connection that are served at once
+	closeMode    httpserver.CloseMode
 }
 
 // defaultSwitches are the house's defaults: those of tcb.Options, and HTTP's.
@@ -52,6 +55,7 @@ var (
 	setClose = choiceSwitch("half, full or abort",
 		map[string]httpserver.CloseMode{"half": httpserver.CloseHalf, "full": httpserver.CloseFull, "abort": httpserver.CloseAbort},
 		func(s *switches) *httpserver.CloseMode { return &s.closeMode })
+	setHTTP = choiceSwitch("1.1 or h2c", map[string]bool{"1.1": false, "h2c": true}, func(s *switches) *bool { return &s.h2c })
 )
 
 // tcpSwitches are those of TCP; serve's switchDefs has those of HTTP as well.
@@ -84,8 +88,11 @@ var tcpSwitches = []switchDef{
 var switchDefs = slices.Concat(tcpSwitches, []switchDef{
 	{"syn-cookies", "auto|always|off", "auto", "answer SYNs without a record: when the backlog is full, every time, never", setSynCookies},
 	{"fast-open", "on|off", "off", "clients that were here before may send their request with the SYN", onSwitch(func(s *switches) *bool { return &s.fastOpen })},
+	{"http", "1.1|h2c", "1.1", "h2c: HTTP/2 in clear text, and 1.1 beside it, by net/http; without close and the limits of requests and clients", setHTTP},
 	{"close", "half|full|abort", "half", "how an HTTP connection is ended: half waits for the client's FIN", setClose},
 	{"idle-timeout", "DUR", "1m0s", "how long a persistent HTTP connection may be silent", durSwitch(time.Millisecond, 24*time.Hour, func(s *switches) *time.Duration { return &s.idleTimeout })},
+	{"max-conns-per-client", "N", "0", "HTTP connections of one client that are served at once; others wait, then 503; 0: any number", intSwitch(0, math.MaxInt32, func(s *switches) *int { return &s.maxPerClient })},
+	{"max-parallel", "N", "1", "pipelined GETs and other safe requests of a connection that are served at once", intSwitch(1, 1024, func(s *switches) *int { return &s.maxParallel })},
 	{"max-requests", "N", "0", "requests on one HTTP connection; 0: any number", intSwitch(0, math.MaxInt32, func(s *switches) *int { return &s.maxRequests })},
 })
 
@@ -150,7 +157,19 @@ func parseListener(s string, base switches) (listener, error) {
 			return l, fmt.Errorf("--listen %q: %s=%s: %w", s, name, v[0], err)
 		}
 	}
+	if err := l.fit(); err != nil {
+		return l, fmt.Errorf("--listen %q: %w", s, err)
+	}
 	return l, nil
+}
+
+// fit refuses switches that do not go together.
+func (s *switches) fit() error {
+	limits := s.maxRequests != 0 || s.maxPerClient != 0 || s.maxParallel > 1
+	if s.h2c && (limits || s.closeMode != httpserver.CloseHalf) {
+		return errors.New("http=h2c is served by net/http, which has none of close, max-conns-per-client, max-parallel and max-requests: set them for the other listeners")
+	}
+	return nil
 }
 
 func switchNames() string {

@@ -18,7 +18,7 @@ func TestSwitchFlags(t *testing.T) {
 	s.addFlags(flags, switchDefs)
 	err := flags.Parse(strings.Fields(`--nagle classic --delayed-ack=200ms --ack-every 4 --initial-window 3 --idle-restart off
 		--cc reno --sack off --timestamps=off --window-scale off --mss 1000 --rcvbuf 256k --sndbuf 1m --msl 1s
-		--time-wait-reuse off --reset-input discard --idle-timeout 5s --max-requests 100 --close abort`))
+		--time-wait-reuse off --reset-input discard --idle-timeout 5s --max-requests 100 --close abort --http h2c`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,8 +34,8 @@ func TestSwitchFlags(t *testing.T) {
 	if !reflect.DeepEqual(s.tcp, want) {
 		t.Errorf("got %+v\nwant %+v", s.tcp, want)
 	}
-	if s.idleTimeout != 5*time.Second || s.maxRequests != 100 || s.closeMode != httpserver.CloseAbort {
-		t.Errorf("idle-timeout %v, max-requests %d, close %v", s.idleTimeout, s.maxRequests, s.closeMode)
+	if s.idleTimeout != 5*time.Second || s.maxRequests != 100 || s.closeMode != httpserver.CloseAbort || !s.h2c {
+		t.Errorf("idle-timeout %v, max-requests %d, close %v, h2c %v", s.idleTimeout, s.maxRequests, s.closeMode, s.h2c)
 	}
 }
 
@@ -70,12 +70,26 @@ func TestParseListener(t *testing.T) {
 	}
 }
 
+// A listener may have HTTP/2 where all others have a limit that net/http does not know, if it says so.
+func TestHTTP2BesideLimits(t *testing.T) {
+	base := defaultSwitches()
+	base.maxRequests = 100
+	if _, err := parseListener(":82?http=h2c", base); err == nil || !strings.Contains(err.Error(), "max-requests") {
+		t.Errorf("with a limit for all listeners: %v", err)
+	}
+	if l, err := parseListener(":82?http=h2c&max-requests=0", base); err != nil || !l.h2c {
+		t.Errorf("without the limit: %+v, %v", l, err)
+	}
+}
+
 func TestBadSwitches(t *testing.T) {
 	for _, s := range []string{
 		"", "80", ":", ":0", ":65536", ":x", "host:80", ":80?x=1", ":80?nagle=on", ":80?nagle=off&nagle=off", ":80?nagle", ":80?%zz",
 		":80?delayed-ack=0", ":80?delayed-ack=501ms", ":80?delayed-ack=-1ms", ":80?ack-every=0", ":80?initial-window=0", ":80?sack=1",
 		":80?mss=47", ":80?mss=65496", ":80?rcvbuf=1k", ":80?rcvbuf=2g", ":80?sndbuf=-1", ":80?sndbuf=9999999999g", ":80?msl=0s",
 		":80?cc=bbr", ":80?reset-input=no", ":80?idle-timeout=0s", ":80?max-requests=-1", ":80?close=no",
+		":80?http=2", ":80?http=h2c&max-requests=5", ":80?http=h2c&close=abort",
+		":80?http=h2c&max-parallel=2", ":80?http=h2c&max-conns-per-client=9",
 	} {
 		if l, err := parseListener(s, defaultSwitches()); err == nil {
 			t.Errorf("%q: got %+v", s, l)

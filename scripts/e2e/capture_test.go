@@ -86,7 +86,7 @@ var columns = []string{
 	"frame.time_relative", "frame.len", "ip.src", "ipv6.src", "tcp.stream", "tcp.dstport", "tcp.flags", "tcp.len",
 	"tcp.checksum", "tcp.checksum.status", "ip.checksum.status", "_ws.malformed", "tcp.analysis.flags", "_ws.col.Info",
 	"tcp.options.mss_val", "tcp.options.wscale.shift", "tcp.options.sack_perm", "tcp.options.timestamp.tsecr",
-	"tcp.seq", "tcp.options.sack_le",
+	"tcp.seq", "tcp.options.sack_le", "frame.comment",
 }
 
 // packet is a packet as tshark tells it.
@@ -468,4 +468,16 @@ func TestPcap(t *testing.T) {
 	}
 	judge(t, list)
 	t.Logf("%d packets, the SYN first", len(list))
+	var comments strings.Builder
+	for i, p := range list {
+		if c := p["frame.comment"]; c == "" || c == "not TCP" {
+			t.Fatalf("packet %d, comment %q: %v", i+1, c, p)
+		}
+		comments.WriteString(p["frame.comment"] + "\n")
+	}
+	for _, want := range []string{"new data · cwnd ", "slow start", "opens the connection"} {
+		if !strings.Contains(comments.String(), want) {
+			t.Errorf("no comment says %q", want)
+		}
+	}
 }

@@ -28,13 +28,14 @@ func TestEngines(t *testing.T) {
 
 // TestClient lets `ustack get` dial the kernel's TCP from a stack of its own.
 func TestClient(t *testing.T) {
-	serve(t, "--engine", "kernel")
+	serve(t, "--engine", "kernel", "--listen", ":80", "--listen", ":82?http=h2c")
 	for _, engine := range []string{"ustack", "gvisor"} {
 		for _, f := range families {
 			t.Run(engine+"/"+f.name, func(t *testing.T) {
 				get(t, "--engine", engine, "--verify", "-n", "2", f.url("/_/bytes/67108864"))
 				get(t, "--engine", engine, "--parallel", "8", "-n", "200", f.url("/_/hello"))
 				get(t, "--engine", engine, "--pipeline=16", "-n", "500", f.url("/_/hello"))
+				get(t, "--engine", engine, "--multiplexed", "-n", "500", "http://"+f.host+":82/_/hello")
 				out, err := try(t, 10*time.Second, os.Getenv(insideEnv), "get", "--engine", engine, "http://"+f.host+":81/")
 				if err == nil || !strings.Contains(out, "connection refused") {
 					t.Errorf("a closed port: %v\n%s", err, out)

@@ -39,6 +39,7 @@ func (d Drop) String() string { return name(dropNames[:], int(d)) }
 const (
 	CauseNone           Cause = iota
 	CauseSYN                  // opening, or the answer to a SYN
+	CauseCookie               // the answer to a SYN of which nothing is kept (RFC 4987 §3.6)
 	CauseData                 // new data
 	CauseFastRetransmit       // held for lost by duplicate ACKs or SACK (RFC 5681 §3.2, RFC 6675)
 	CauseTailProbe            // tail loss probe (RFC 8985 §7)
@@ -58,7 +59,7 @@ const (
 	CauseReset                // RST
 )
 
-var causeNames = [...]string{"none", "syn", "data", "fast-retransmit", "tail-loss-probe", "rto", "window-reopened", "path-mtu", "mtu-probe", "window-probe",
+var causeNames = [...]string{"none", "syn", "syn-cookie", "data", "fast-retransmit", "tail-loss-probe", "rto", "window-reopened", "path-mtu", "mtu-probe", "window-probe",
 	"keep-alive", "fin", "ack", "delayed-ack", "duplicate-ack", "window-update", "urgent", "challenge-ack", "reset"}
 
 func (c Cause) String() string { return name(causeNames[:], int(c)) }

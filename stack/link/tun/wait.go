@@ -60,9 +60,31 @@ func (w *waiter) wait() (bool, error) {
 		w.note(time.Since(start))
 		return ready, err
 	}
-	ready, err := w.poll(-1)
+	ready, err := w.sleep()
 	w.note(time.Since(start) - wakeCost)
 	return ready, err
+}
+
+// The first and the longest system call of a sleep, in milliseconds.
+const (
+	firstSleep   = 10
+	longestSleep = 1000
+)
+
+// sleep waits for as long as it takes, in system calls that end by themselves. Go 1.26 looks for a stop of
+// the world before it marks a goroutine as being in a system call, and not after: who stops it in
+// between (the collector, a drop of privileges) waits until the call returns, and with him everybody else.
+// Short sleeps come first because that is when it happens: something has just run.
+func (w *waiter) sleep() (bool, error) {
+	for ms := firstSleep; ; ms = min(2*ms, longestSleep) {
+		before := time.Now()
+		if ready, err := w.poll(ms); ready || err != nil {
+			return ready, err
+		}
+		if time.Since(before) < time.Duration(ms)*time.Millisecond {
+			ms = firstSleep / 2 // a signal has ended it
+		}
+	}
 }
 
 // emptyYield is how long a yield takes at most when nobody else was there to run.
@@ -121,6 +143,7 @@ func (w *waiter) note(gap time.Duration) {
 	w.gap += (min(gap, 2*spinLimit) - w.gap) / 8
 }
 
+// poll looks, or waits for timeout milliseconds at most, until there is something to read or a signal comes.
 func (w *waiter) poll(timeout int) (bool, error) {
 	w.polling.Store(true)
 	n, err := unix.Poll(w.fds[:], timeout)

@@ -102,3 +102,41 @@ func TestWaiterLetsOthersRun(t *testing.T) {
 		}
 	}
 }
+
+// A stop of the world does not wait for a packet, whatever moment it hits the sleep at.
+func TestWaiterLetsTheWorldStop(t *testing.T) {
+	rounds := 300_000
+	if testing.Short() {
+		rounds = 10_000
+	}
+	defer func(old bool) { multiCPU = old }(multiCPU)
+	multiCPU = false // no spins
+	w, wake := testWaiter(t)
+	var over atomic.Bool
+	ended := make(chan error)
+	go func() {
+		for !over.Load() {
+			if _, err := w.wait(); err != nil {
+				ended <- err
+				return
+			}
+		}
+		ended <- nil
+	}()
+	var stats runtime.MemStats
+	var longest time.Duration
+	for range rounds {
+		wake()
+		start := time.Now()
+		runtime.ReadMemStats(&stats)
+		longest = max(longest, time.Since(start))
+	}
+	over.Store(true)
+	wake()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if longest > 10*longestSleep*time.Millisecond {
+		t.Errorf("a stop took %v", longest)
+	}
+}

@@ -17,6 +17,7 @@ import (
 
 	"ustack/ippkt"
 	"ustack/stack/link"
+	"ustack/stack/trace"
 )
 
 const (
@@ -33,7 +34,7 @@ const (
 
 // Options of a Writer; the zero value is useful.
 type Options struct {
-	Interface string // name shown for the packets; "" means ustack0
+	Interface string // name shown for the packets; "" means ustack0. Refused ones are on another, with -refused behind it
 	SnapLen   int    // octets kept of each packet; 0 means DefaultSnapLen
 	Comment   string // about the whole capture, such as the command line
 }
@@ -45,6 +46,7 @@ type Packet struct {
 	Offload   link.Offload // an unfinished checksum is finished in the copy
 	Pieces    [][]byte
 	Comments  []string
+	Refused   bool // the stack has refused it, in whole or in part
 }
 
 // Writer writes packets to a file. Its methods may be called from any goroutine. A goroutine of
@@ -87,11 +89,13 @@ func NewWriter(out io.Writer, o Options) (*Writer, error) {
 	w := &Writer{out: out, snapLen: o.SnapLen, done: make(chan struct{})}
 	w.filled.L, w.emptied.L = &w.mu, &w.mu
 	var err error
-	w.ng, err = pcapgo.NewNgWriterInterface(&w.buffer,
-		pcapgo.NgInterface{Name: o.Interface, LinkType: layers.LinkTypeRaw, SnapLength: uint32(o.SnapLen), OS: runtime.GOOS},
+	w.ng, err = pcapgo.NewNgWriterInterface(&w.buffer, w.ngInterface(o.Interface),
 		pcapgo.NgWriterOptions{SectionInfo: pcapgo.NgSectionInfo{
 			Hardware: runtime.GOARCH, OS: runtime.GOOS, Application: "ustack", Comment: trim(o.Comment)}})
 	if err != nil {
+		return nil, err
+	}
+	if _, err := w.ng.AddInterface(w.ngInterface(o.Interface + "-refused")); err != nil {
 		return nil, err
 	}
 	if err := w.ng.Flush(); err != nil {
@@ -99,6 +103,24 @@ func NewWriter(out io.Writer, o Options) (*Writer, error) {
 	}
 	go w.run()
 	return w, nil
+}
+
+func (w *Writer) ngInterface(name string) pcapgo.NgInterface {
+	return pcapgo.NgInterface{Name: name, LinkType: layers.LinkTypeRaw, SnapLength: uint32(w.snapLen), OS: runtime.GOOS}
+}
+
+// Trace writes the packet that an event is about, with a comment: it serves as a stack's Config.Tracer.
+func (w *Writer) Trace(e *trace.Event) {
+	if e.Pieces == nil {
+		return
+	}
+	var room [256]byte
+	p := Packet{Time: e.Time, Offload: e.Offload, Pieces: e.Pieces, Refused: e.Drop != ""}
+	if e.Kind == trace.PacketOut {
+		p.Direction = link.Out
+	}
+	p.Comments = []string{string(trace.AppendComment(room[:0], e))}
+	w.Write(&p)
 }
 
 // Tap writes a packet: it is a link.TapFunc. An error is kept for Err and Close.
@@ -138,6 +160,9 @@ func (w *Writer) Write(p *Packet) error {
 		options.Comments = append(options.Comments, trim(c))
 	}
 	info := gopacket.CaptureInfo{Timestamp: p.Time, Length: len(data), CaptureLength: min(len(data), w.snapLen)}
+	if p.Refused {
+		info.InterfaceIndex = 1
+	}
 	err := w.ng.WritePacketWithOptions(info, data[:info.CaptureLength], options)
 	if err == nil {
 		err = w.ng.Flush()

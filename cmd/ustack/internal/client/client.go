@@ -1,6 +1,7 @@
 // Package client is a small HTTP/1.1 client over any dial function: a connection a
 // request, persistent ones, several at a time, and pipelining, which neither curl nor a browser
-// does. It follows no redirect, sends no cookie and measures every request.
+// does. With net/http's HTTP/2 it also multiplexes. It follows no redirect, sends no cookie and
+// measures every request.
 package client
 
 import (
@@ -29,6 +30,9 @@ type Client struct {
 	// Depth is how many requests may be unanswered on one connection [1]; above 1 is pipelining,
 	// which requests that are not idempotent never see (RFC 9112 §9.3.2).
 	Depth int
+	// Multiplexed speaks HTTP/2 in clear text: one connection to a host with all requests on it at
+	// once, as far as the server allows. Serial, Parallel, Depth and DialData are of no use to it.
+	Multiplexed bool
 	// Timeout ends a connection on which nothing arrived for so long, and an attempt to connect [30 s].
 	Timeout time.Duration
 	// Method of every request [GET].
@@ -53,11 +57,15 @@ func (c *Client) Do(ctx context.Context, urls []string) (*Report, error) {
 		return nil, err
 	}
 	run := &run{Client: c, ctx: ctx, start: time.Now()}
+	connection, parallel := run.session, max(c.Parallel, 1)
+	if c.Multiplexed {
+		connection, parallel = run.multiplex, 1
+	}
 	var workers sync.WaitGroup
 	for _, q := range queues {
-		for range min(max(c.Parallel, 1), len(q.jobs)) {
+		for range min(parallel, len(q.jobs)) {
 			workers.Go(func() {
-				for run.session(q) {
+				for connection(q) {
 				}
 			})
 		}

@@ -128,6 +128,9 @@ func (r *Result) harRequest() harRequest {
 		Method: r.Method, URL: r.URL, HTTPVersion: "HTTP/1.1", HeadersSize: -1,
 		Cookies: []struct{}{}, Headers: []harField{}, QueryString: []harField{},
 	}
+	if strings.HasPrefix(r.Proto, "HTTP/2") { // else the answer may be of an older version than the request
+		h.HTTPVersion = r.Proto
+	}
 	if x := r.Exchange; x != nil {
 		h.Headers = harFields(x.Request)
 		h.BodySize = x.Sent

@@ -16,7 +16,7 @@ import (
 // oneWay is the delay of the link between the hosts of these tests.
 const oneWay = 10 * time.Millisecond
 
-// hosts are a server of /N, which answers N after a while, and what dials it, over ustack on both sides.
+// hosts are a server of h, with HTTP/1.1 on port 80 and HTTP/2 on port 82, and what dials it, over ustack on both sides.
 func hosts(t *testing.T, h http.Handler) (client *stack.Stack, done func()) {
 	t.Helper()
 	left, right := link.Pair(link.PairConfig{})
@@ -38,14 +38,21 @@ func hosts(t *testing.T, h http.Handler) (client *stack.Stack, done func()) {
 	}
 	web := &httpserver.Server{Handler: h}
 	go web.Serve(l)
+	l, err = server.Listen("tcp", ":82")
+	if err != nil {
+		t.Fatal(err)
+	}
+	web2 := http2Server(h)
+	go web2.Serve(l)
 	return client, func() {
 		web.Close()
+		web2.Close()
 		client.Close()
 		server.Close()
 	}
 }
 
-// The four ways to load twelve objects, each with what it must cost in round trips.
+// The ways to load twelve objects, each with what it must cost in round trips.
 func TestModesOverUStack(t *testing.T) {
 	const n, rtt = 12, 2 * oneWay
 	for _, tt := range []struct {
@@ -64,6 +71,7 @@ func TestModesOverUStack(t *testing.T) {
 		{"pipelined", Client{Depth: n}, 1, 2, false},
 		{"pipelined by four", Client{Depth: 4}, 1, 4, false},
 		{"pipelined and parallel", Client{Depth: n / 2, Parallel: 2}, 2, 2, false},
+		{"multiplexed", Client{Multiplexed: true}, 1, 2, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -76,7 +84,11 @@ func TestModesOverUStack(t *testing.T) {
 				if tt.fastOpen {
 					c.DialData = (&stack.Dialer{Stack: client}).DialData
 				}
-				report, err := c.Do(t.Context(), urls("http://10.90.0.2", n))
+				base := "http://10.90.0.2"
+				if c.Multiplexed {
+					base += ":82"
+				}
+				report, err := c.Do(t.Context(), urls(base, n))
 				if err != nil {
 					t.Fatal(err)
 				}

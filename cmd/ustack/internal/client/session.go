@@ -43,29 +43,44 @@ type session struct {
 	buf      []byte
 }
 
-// session dials and serves the queue until the queue is empty or the connection ends; false: the
-// queue is empty.
-func (r *run) session(q *queue) bool {
+// begin takes the first job of q and lets dial connect for it. Nil: the queue is empty, or the host cannot be reached.
+func (r *run) begin(q *queue, dial func(ctx context.Context, first *job) error) *job {
 	first := q.pop()
 	if first == nil {
-		return false
+		return nil
 	}
 	if err := r.ctx.Err(); err != nil {
 		first.Err = err
 		q.fail(err)
-		return false
+		return nil
 	}
 	first.start = time.Now()
 	first.Start = first.start.Sub(r.start)
-	conn, early, err := r.dial(q.addr, first)
-	if err != nil {
+	ctx, cancel := context.WithTimeout(r.ctx, r.timeout())
+	defer cancel()
+	if err := dial(ctx, first); err != nil {
 		// The others would fare no better, each after the same wait.
 		first.fail(err)
 		q.fail(err)
-		return false
+		return nil
 	}
 	first.Connect = time.Since(first.start)
 	r.handshakes.Add(int64(first.Connect))
+	return first
+}
+
+// session dials and serves the queue until the queue is empty or the connection ends; false: the
+// queue is empty.
+func (r *run) session(q *queue) bool {
+	var conn net.Conn
+	var early bool
+	first := r.begin(q, func(ctx context.Context, first *job) (err error) {
+		conn, early, err = r.dial(ctx, q.addr, first)
+		return err
+	})
+	if first == nil {
+		return false
+	}
 	s := r.newSession(q, conn, first)
 	s.early = early
 	stop := context.AfterFunc(r.ctx, func() { conn.Close() })
@@ -104,9 +119,7 @@ func (r *run) timeout() time.Duration {
 }
 
 // dial connects. early: the request of first is on its way already.
-func (r *run) dial(addr string, first *job) (conn net.Conn, early bool, err error) {
-	ctx, cancel := context.WithTimeout(r.ctx, r.timeout())
-	defer cancel()
+func (r *run) dial(ctx context.Context, addr string, first *job) (conn net.Conn, early bool, err error) {
 	if r.DialData == nil || !first.idempotent() {
 		conn, err = r.Dial(ctx, "tcp", addr)
 		return conn, false, err
@@ -212,7 +225,7 @@ func (s *session) end(j *job, fate fate, err error) {
 		behind = append(behind, j)
 	}
 	var back []*job
-	if err != nil && !s.settle(j, err, len(behind) > 0) {
+	if err != nil && !s.settle(j, err, j.Request > 1 || len(behind) > 0) {
 		back = append(back, j)
 	}
 	for _, j := range behind {
@@ -229,15 +242,14 @@ func (s *session) end(j *job, fate fate, err error) {
 
 // settle decides what the connection's end means for the request it hit. False: it may be sent
 // again, for it is idempotent, no octet of a response came, and the end may have had another
-// cause: others were on the connection, before it or behind it (RFC 9112 §9.3.1).
-func (s *session) settle(j *job, err error, pipelined bool) bool {
+// cause: the connection is shared with others, before it or behind it (RFC 9112 §9.3.1).
+func (r *run) settle(j *job, err error, shared bool) bool {
 	j.attempts++
-	shared := j.Request > 1 || pipelined
-	if shared && j.FirstByte == 0 && j.idempotent() && j.attempts < maxAttempts && s.ctx.Err() == nil {
+	if shared && j.FirstByte == 0 && j.idempotent() && j.attempts < maxAttempts && r.ctx.Err() == nil {
 		j.reset()
 		return false
 	}
-	if cause := context.Cause(s.ctx); cause != nil {
+	if cause := context.Cause(r.ctx); cause != nil {
 		err = cause
 	}
 	j.fail(err)
@@ -262,9 +274,9 @@ func (s *session) response(br *bufio.Reader, j *job) (fate, error) {
 	defer resp.Body.Close()
 	j.Status, j.Proto = resp.StatusCode, resp.Proto
 	if s.Record {
-		j.Exchange = s.exchange(j.req, resp)
+		j.Exchange = s.exchange(j.req, resp, s.conn.RemoteAddr())
 	}
-	j.Bytes, err = s.body(resp.Body, j.index)
+	j.Bytes, err = s.body(resp.Body, j.index, s.buf)
 	if err != nil {
 		return broken, fmt.Errorf("after %d octets of body: %w", j.Bytes, err)
 	}
@@ -279,7 +291,7 @@ func (s *session) response(br *bufio.Reader, j *job) (fate, error) {
 	return open, nil
 }
 
-func (s *session) exchange(req *http.Request, resp *http.Response) *Exchange {
+func (r *run) exchange(req *http.Request, resp *http.Response, server net.Addr) *Exchange {
 	h := req.Header.Clone()
 	host := req.Host
 	if host == "" {
@@ -289,7 +301,7 @@ func (s *session) exchange(req *http.Request, resp *http.Response) *Exchange {
 	if req.Close {
 		h.Set("Connection", "close")
 	}
-	return &Exchange{Request: h, Response: resp.Header, Status: resp.Status, Server: s.conn.RemoteAddr().String(), Sent: int64(len(s.Content))}
+	return &Exchange{Request: h, Response: resp.Header, Status: resp.Status, Server: server.String(), Sent: int64(len(r.Content))}
 }
 
 // readFinal reads a response, past interim ones (RFC 9110 §15.2).
@@ -302,15 +314,15 @@ func readFinal(br *bufio.Reader, req *http.Request) (*http.Response, error) {
 	}
 }
 
-func (s *session) body(body io.Reader, i int) (int64, error) {
+func (r *run) body(body io.Reader, i int, buf []byte) (int64, error) {
 	var w io.Writer
-	if s.Body != nil {
-		w = s.Body(i)
+	if r.Body != nil {
+		w = r.Body(i)
 	}
 	if w == nil {
 		w = discard{}
 	}
-	return io.CopyBuffer(w, body, s.buf)
+	return io.CopyBuffer(w, body, buf)
 }
 
 // discard has no ReadFrom, unlike io.Discard, whose buffer is small.

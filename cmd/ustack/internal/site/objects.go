@@ -4,7 +4,11 @@ import (
 	_ "embed"
 	"html/template"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
+
+	"ustack/httpserver"
 )
 
 // Limits of /_/objects.
@@ -26,6 +30,9 @@ var (
 	objectsTemplate = template.Must(template.New("objects").Parse(objectsHTML))
 )
 
+// loadingWays are the values of way: those that the page's script loads the objects in, and all of them in turn.
+var loadingWays = []string{"serial", "parallel", "persistent", "all"}
+
 // objectsPage serves /_/objects/{n}: one document, so that a capture shows it and n objects and
 // nothing else.
 func objectsPage(w http.ResponseWriter, r *http.Request) {
@@ -37,13 +44,19 @@ func objectsPage(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	way := r.FormValue("way")
+	if way != "" && !slices.Contains(loadingWays, way) {
+		badRequest(w, "way must be one of %s, not %q", strings.Join(loadingWays, ", "), way)
+		return
+	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	objectsTemplate.Execute(w, struct {
 		N, Size int64
+		Way     string
 		Numbers []struct{}
 		CSS     template.CSS
 		JS      template.JS
-	}{n, size, make([]struct{}, n), template.CSS(styleCSS), template.JS(objectsJS)})
+	}{n, size, way, make([]struct{}, n), template.CSS(styleCSS), template.JS(objectsJS)})
 }
 
 func sizeOf(w http.ResponseWriter, r *http.Request) (int64, bool) {
@@ -52,6 +65,16 @@ func sizeOf(w http.ResponseWriter, r *http.Request) (int64, bool) {
 		return defaultObjectSize, true
 	}
 	return number(w, "size", s, minObjectSize, maxObjectSize)
+}
+
+// closeOf reads close: whether the answer is to be the last on its connection.
+func closeOf(w http.ResponseWriter, r *http.Request) (last, ok bool) {
+	s := r.FormValue("close")
+	if s == "" {
+		return false, true
+	}
+	n, ok := number(w, "close", s, 0, 1)
+	return n == 1, ok
 }
 
 // padding fills tiles up to their size. It never changes.
@@ -84,7 +107,18 @@ func object(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	last, ok := closeOf(w, r)
+	if !ok {
+		return
+	}
 	h := w.Header()
+	if last {
+		h.Set("Connection", "close")
+	}
+	// A script cannot see which connection its answer came on, and timings of a fast link do not tell.
+	if c, ok := r.Context().Value(httpserver.ConnInfoKey).(httpserver.ConnInfo); ok {
+		h.Set("Wire-Connection", strconv.FormatUint(c.ID, 10))
+	}
 	h.Set("Content-Type", "image/svg+xml")
 	h.Set("Content-Length", strconv.FormatInt(size, 10))
 	if r.Method == http.MethodHead {

@@ -10,8 +10,11 @@
 //	GET      /_/delay/{ms}                answers after ms milliseconds
 //	any      /_/status/{code}             answers with that status, 200 to 599
 //	GET      /_/stream/{n}                n lines, each flushed: a chunk of its own
-//	GET      /_/objects/{n}               a page of n objects and their waterfall
-//	GET      /_/objects/{n}/{i}?size=     one of its tiles: an SVG picture of exactly size octets
+//	GET      /_/objects/{n}?size=&way=    a page of n objects and their waterfall; way makes it load them again at
+//	                                      once: serial, parallel, persistent, or all three in turn
+//	GET      /_/objects/{n}/{i}?size=&close=
+//	                                      one of its tiles: an SVG picture of exactly size octets; close=1 ends the
+//	                                      connection; Wire-Connection is the connection's number in /_/wire
 //	GET      /_/writes/{k}x{n}?gap=DUR    k flushed writes of n octets, gap apart
 //	GET      /_/wire                      JSON: what the server knows of the request's connection
 package site

@@ -110,6 +110,10 @@ func TestStatusAndBody(t *testing.T) {
 		{"GET", "/_/objects/3/3", 400, "0 to 2"},
 		{"GET", "/_/objects/3/0?size=255", 400, "256"},
 		{"GET", "/_/objects/3/0?size=16777217", 400, "16777216"},
+		{"GET", "/_/objects/3/0?close=2", 400, "close must be a whole number from 0 to 1"},
+		{"GET", "/_/objects/3/0?close=yes", 400, "close"},
+		{"GET", "/_/objects/3?way=pipelined", 400, "way must be one of serial, parallel, persistent, all"},
+		{"GET", "/_/objects/3?way=serial", 200, `data-way="serial"`},
 		{"GET", "/_/objects/0", 200, "0 objects"},
 		{"GET", "/", 200, "What just happened on the wire"},
 		{"HEAD", "/", 200, "="},
@@ -316,6 +320,32 @@ func TestObjects(t *testing.T) {
 				t.Errorf("%s size=%d is no picture: %v", of, size, err)
 			}
 		}
+	}
+}
+
+// TestObjectsClose expects close=1 to end the connection, and nothing else to.
+func TestObjectsClose(t *testing.T) {
+	s := newSite(t, Config{Builtin: true})
+	seen := map[string]bool{}
+	for i, query := range []string{"", "?close=0", "?close=1", "?close=1", "?size=300"} {
+		resp, _ := do(t, "GET", fmt.Sprintf("%s/_/objects/5/%d%s", s.URL, i, query), nil, nil)
+		if last := query == "?close=1"; resp.Close != last {
+			t.Errorf("%q: Connection: close is %v", query, resp.Close)
+		}
+		seen[resp.Header.Get("Wire-Connection")] = true
+	}
+	if len(seen) != 3 || seen[""] {
+		t.Errorf("the five objects came over the connections %v, want 3", seen)
+	}
+	c, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	io.WriteString(c, "GET /_/objects/1/0?close=1 HTTP/1.1\r\nHost: h\r\n\r\n")
+	if all, err := io.ReadAll(c); err != nil || !bytes.HasSuffix(all, []byte("-->\n")) {
+		t.Errorf("%d octets until the end, %v", len(all), err)
 	}
 }
 

@@ -1,0 +1,52 @@
+// Package trace tells what a stack does, and why: each packet with its cause, each pause with what it waits for, each
+// refusal with its reason and the section that asks for it.
+package trace
+
+import (
+	"net/netip"
+	"time"
+
+	"ustack/stack/link"
+	"ustack/stack/tcb"
+	"ustack/tcpseg"
+)
+
+// Kind is what an Event is about.
+type Kind uint8
+
+const (
+	PacketIn  Kind = iota // a packet has come in and been dealt with
+	PacketOut             // a packet is about to be written
+	Held                  // a connection sends nothing more now: Event.Held says what it waits for
+	Ended                 // a connection has left the stack, or gone to TIME-WAIT
+)
+
+var kindNames = [...]string{"in", "out", "held", "ended"}
+
+// String returns the name that the kind has in JSON.
+func (k Kind) String() string { return kindNames[k] }
+
+// Event is one thing that a stack has done. It is lent: it and what it refers to are valid during the call only.
+type Event struct {
+	Kind Kind
+	Time time.Time
+	// Local and Remote are the ends of the flow; zero in packets that are not TCP, or not whole.
+	Local, Remote netip.AddrPort
+
+	// Pieces are the octets of the packet, from the IP header on, in order; nil if the event is about none. What the
+	// device has left undone of it, or is to do, is in Offload.
+	Pieces  [][]byte
+	Offload link.Offload
+
+	Segment *tcpseg.Header // the TCP header; nil: none
+	Payload int            // octets of TCP payload
+	Cause   tcb.Cause      // of PacketOut, why the segment is sent
+	Held    tcb.Held       // of Held
+	Drop    string         // of PacketIn, why it was refused in whole or in part, as a counter of Stats.Drops; "": it was not
+
+	Err error // of Ended: why; nil: both ends were done
+
+	// State is the connection after the event; nil: the packet belongs to none, or to a record of a handshake or of
+	// TIME-WAIT.
+	State *tcb.Snapshot
+}

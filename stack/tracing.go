@@ -1,0 +1,155 @@
+package stack
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"ustack/ippkt"
+	"ustack/stack/link"
+	"ustack/stack/tcb"
+	"ustack/stack/trace"
+	"ustack/tcpseg"
+)
+
+// A tracing is an event in the making. There is none without a tracer.
+type tracing struct {
+	tracer func(*trace.Event)
+
+	mu      sync.Mutex // an ICMP error that a timer sends ends the event of whatever is being delivered
+	ev      trace.Event
+	snap    tcb.Snapshot
+	header  tcpseg.Header
+	pieces  [5][]byte
+	pending bool // ev is about a packet that is being delivered, and has not been told
+}
+
+// newTracing returns what a reader tells of its packets with; nil: nobody listens.
+func (s *Stack) newTracing() *tracing {
+	if s.cfg.Tracer == nil {
+		return nil
+	}
+	return &tracing{tracer: s.cfg.Tracer}
+}
+
+var tracings = sync.Pool{New: func() any { return new(tracing) }}
+
+// start makes ev an event of its own.
+func (t *tracing) start(kind trace.Kind) *trace.Event {
+	t.ev = trace.Event{Kind: kind, Time: time.Now()}
+	return &t.ev
+}
+
+// begin notes that the packet in f is being delivered.
+func (t *tracing) begin(f *link.Frame) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	ev := t.start(trace.PacketIn)
+	t.pieces[0] = f.Packet
+	ev.Pieces, ev.Offload = t.pieces[:1], f.Offload
+	t.pending = true
+}
+
+// segment notes what the packet holds.
+func (t *tracing) segment(key *flowKey, seg *tcpseg.Segment) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ev.Local, t.ev.Remote = key.ends()
+	t.header = seg.Header
+	t.ev.Segment, t.ev.Payload = &t.header, len(seg.Payload)
+}
+
+// refused notes why the packet is refused: the first reason is the one.
+func (t *tracing) refused(why string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.pending && t.ev.Drop == "" {
+		t.ev.Drop = why
+	}
+}
+
+// end tells of the packet, unless that has been done: what is sent because of it comes after it. If it was c's, c.mu is
+// held.
+func (t *tracing) end(c *Conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.pending {
+		return
+	}
+	t.pending = false
+	if c != nil {
+		c.t.Snapshot(&t.snap)
+		t.ev.State = &t.snap
+	}
+	t.tracer(&t.ev)
+}
+
+// ends returns the ends of a flow as a tracer is told them.
+func (k *flowKey) ends() (local, remote netip.AddrPort) {
+	return netip.AddrPortFrom(k.local.Netip(), k.lport), netip.AddrPortFrom(k.remote.Netip(), k.rport)
+}
+
+// traceOut tells of a packet that is about to be written: of the segment in sc.out, if sc is not nil.
+func (q *queue) traceOut(sc *scratch, key *flowKey, off link.Offload, hdr []byte, payload *[4][]byte) {
+	if sc == nil || sc.reader == q {
+		q.tracing.end(nil)
+	}
+	t := tracings.Get().(*tracing)
+	defer tracings.Put(t)
+	ev := t.start(trace.PacketOut)
+	pieces := append(t.pieces[:0], hdr)
+	for _, p := range payload {
+		if len(p) > 0 {
+			pieces = append(pieces, p)
+		}
+	}
+	ev.Pieces, ev.Offload = pieces, off
+	if sc != nil {
+		ev.Local, ev.Remote = key.ends()
+		t.header = sc.out.Header
+		ev.Segment, ev.Payload, ev.Cause = &t.header, sc.out.PayloadLen(), sc.out.Cause
+		if c := sc.conn; c != nil {
+			c.t.Snapshot(&t.snap)
+			ev.State = &t.snap
+		}
+	}
+	q.s.cfg.Tracer(ev)
+}
+
+// trace tells of c what is no packet. c.mu is held.
+func (c *Conn) trace(kind trace.Kind, held tcb.Held) {
+	t := tracings.Get().(*tracing)
+	defer tracings.Put(t)
+	ev := t.start(kind)
+	ev.Local, ev.Remote = c.key.ends()
+	c.t.Snapshot(&t.snap)
+	ev.Held, ev.State = held, &t.snap
+	if kind == trace.Ended {
+		ev.Err = c.t.Err()
+	}
+	c.s.cfg.Tracer(ev)
+}
+
+func (q *queue) drop(c counter) {
+	q.count.own[c].Add(1)
+	if q.tracing != nil && c.isDrop() {
+		q.tracing.refused(counterNames[c])
+	}
+}
+
+func (q *queue) dropIP(r ippkt.Reason) {
+	q.count.ip[r].Add(1)
+	if q.tracing != nil {
+		q.tracing.refused(r.String())
+	}
+}
+
+func (q *queue) dropTCP(d tcb.Drop) {
+	q.count.tcp[d].Add(1)
+	if q.tracing != nil {
+		q.tracing.refused(dropPrefix + d.String())
+	}
+}
+
+// dropPrefix tells the TCB's reasons from those of lower layers.
+const dropPrefix = "tcp-"
