@@ -121,8 +121,9 @@ func TestListeners(t *testing.T) {
 		fatal := errors.New("the device is gone")
 		var served sync.WaitGroup
 		var all []listenerOf
-		for i, errs := range [][]error{nil, {temporary{errors.New("too many open files")}}, {fatal}} {
-			l := listenerOf{newPipeListener(true), new(atomic.Int32), make(chan error, 1), nil}
+		full := temporary{errors.New("too many open files")}
+		for i, errs := range [][]error{nil, {full, full, full}, {fatal}} {
+			l := listenerOf{newPipeListener(true), new(atomic.Int32), make(chan error, 3), nil}
 			for _, err := range errs {
 				l.errs <- err
 			}
@@ -137,8 +138,12 @@ func TestListeners(t *testing.T) {
 				}
 			})
 		}
+		start := time.Now()
 		for i, l := range all[:2] {
 			c, _ := l.dial()
+			if d := time.Since(start); d != time.Duration(i)*35*time.Millisecond { // 5 ms, 10 ms, 20 ms
+				t.Errorf("listener %d took %v", i, d)
+			}
 			io.WriteString(c, get("/x"))
 			if got := arrived(c); !strings.HasSuffix(got, "GET /x") {
 				t.Errorf("listener %d: %q", i, got)
@@ -160,7 +165,7 @@ func TestListeners(t *testing.T) {
 				t.Errorf("listener %d was closed %d times", i, n)
 			}
 		}
-		if got := logged.String(); strings.Count(got, "trying again") != 1 {
+		if got := logged.String(); strings.Count(got, "trying again") != 3 {
 			t.Errorf("logged %q", got)
 		}
 		new(Server).Close()

@@ -284,6 +284,33 @@ func TestContext(t *testing.T) { // req: 9112-9.6c
 	})
 }
 
+// TestContextErr: who only asks for the context's error learns of a reset as well, where the connection can tell.
+func TestContextErr(t *testing.T) { // req: 9112-9.6c
+	var err atomic.Value
+	h := func(w http.ResponseWriter, r *http.Request) {
+		before := r.Context().Err()
+		time.Sleep(time.Second)
+		err.Store(fmt.Sprint(before, " ", r.Context().Err()))
+	}
+	inWorld(t, h, nil, func(w *world) {
+		for reset, want := range map[bool]string{false: "<nil> <nil>", true: "<nil> context canceled"} {
+			c, _ := w.l.dial()
+			io.WriteString(c, get("/"))
+			synctest.Wait()
+			if reset {
+				c.Reset()
+			} else {
+				c.CloseWrite()
+			}
+			time.Sleep(2 * time.Second)
+			if got := err.Load(); got != want && w.l.event {
+				w.t.Errorf("reset %v: %v", reset, got)
+			}
+			c.Close()
+		}
+	})
+}
+
 // TestConnInfo: a handler can ask which connection its request came on and how many came before it.
 func TestConnInfo(t *testing.T) {
 	h := func(w http.ResponseWriter, r *http.Request) {
