@@ -178,3 +178,26 @@ func badly(w http.ResponseWriter, r *http.Request) {
 	}
 	demo(w, r)
 }
+
+// TestLineOfClosed: an answer that Server.Close has cut says so, where the connection can tell.
+func TestLineOfClosed(t *testing.T) { // req: HTTP-07
+	h := func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(time.Second)
+		w.Write(make([]byte, 2*outputSize))
+	}
+	inWorld(t, h, nil, func(w *world) {
+		c, _ := w.l.dial()
+		defer c.Close()
+		io.WriteString(c, get("/"))
+		synctest.Wait()
+		w.s.Close()
+		time.Sleep(time.Hour)
+		want := ReasonServerClosed
+		if !w.l.event {
+			want = ReasonWriteError
+		}
+		if e := w.entries(); len(e) != 1 || e[0].Close != want {
+			w.t.Errorf("entries %+v", e)
+		}
+	})
+}
