@@ -133,7 +133,7 @@ func (c *Conn) flush(sc *scratch) {
 		now := c.clock()
 		for range burst {
 			if !c.t.Output(now, &sc.out) {
-				if c.s.cfg.Tracer != nil {
+				if c.s.traced() {
 					c.trace(trace.Held, sc.out.Held)
 				}
 				c.settle(sc)
@@ -277,7 +277,7 @@ func (c *Conn) settle(sc *scratch) {
 // leave takes c out of the table, for good or for a TIME-WAIT record.
 func (c *Conn) leave(tw *tcb.TimeWait) {
 	c.dead = true
-	if c.s.cfg.Tracer != nil {
+	if c.s.traced() {
 		c.trace(trace.Ended, tcb.HeldIdle)
 	}
 	c.stopDeadlines()

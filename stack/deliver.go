@@ -13,13 +13,13 @@ import (
 // where the RFCs ask for it.
 func (q *queue) deliver(f *link.Frame) {
 	q.count.own[countPacketsIn].Add(1)
-	if q.tracing == nil {
+	if !q.s.traced() {
 		q.deliverPacket(f, false)
 		return
 	}
 	q.tracing.begin(f)
 	q.deliverPacket(f, false)
-	q.tracing.end(nil)
+	q.tracing.end(q.s, nil)
 }
 
 // deliverPacket is deliver for a packet that has been counted. Reassembled: it has been put
@@ -111,7 +111,7 @@ func (q *queue) deliverTCP(f *link.Frame, p *ippkt.Packet, now tcb.Time, verifie
 	seg.GSOSize, seg.ECN = int(f.GSOSize), p.ECN()
 	q.count.own[countSegsIn].Add(1)
 	key := flowKey{local: p.Dst, remote: p.Src, lport: seg.DstPort, rport: seg.SrcPort}
-	if q.tracing != nil {
+	if q.s.traced() {
 		q.tracing.segment(&key, &seg)
 	}
 	for !q.dispatch(&key, now, &seg) {
@@ -159,8 +159,8 @@ func (q *queue) took(c *Conn, r tcb.Result) {
 	if r.Drop != tcb.DropNone {
 		q.dropTCP(r.Drop)
 	}
-	if q.tracing != nil {
-		q.tracing.end(c)
+	if q.s.traced() {
+		q.tracing.end(q.s, c)
 	}
 	c.news |= r.Events
 	if r.Events&(tcb.EventClosed|tcb.EventTimeWait) != 0 {

@@ -21,15 +21,14 @@ type queue struct {
 	workers *workers
 	count   counters
 	sc      *scratch
-	touched []*Conn  // of this turn
-	tracing *tracing // of the packet that is delivered; nil: nobody listens
+	touched []*Conn // of this turn
+	tracing tracing // of the packet that is delivered
 }
 
 func newQueue(s *Stack, l link.Link, dev link.Queue) *queue {
 	q := &queue{s: s, index: len(s.queues), dev: dev, link: l, workers: &workers{s: s}}
 	q.sc = newScratch()
 	q.sc.reader = q
-	q.tracing = s.newTracing()
 	return q
 }
 
@@ -177,7 +176,7 @@ func (q *queue) sendPacket(sc *scratch, key *flowKey, label uint32, id uint16) u
 		binary.BigEndian.PutUint16(sum, ippkt.TransportChecksum(hdr[ipLen:], &o.Payload, pseudo))
 	}
 	q.count.own[countSegsOut].Add(1)
-	if q.tracing != nil {
+	if q.s.traced() {
 		q.traceOut(sc, key, off, hdr, &o.Payload)
 	}
 	q.write(off, hdr, o.Payload)
@@ -196,7 +195,7 @@ func (q *queue) reply(sc *scratch, key *flowKey, o *tcb.Options) {
 
 // writePlain writes a packet that is not TCP, or a fragment.
 func (q *queue) writePlain(packet []byte) {
-	if q.tracing != nil {
+	if q.s.traced() {
 		q.traceOut(nil, nil, link.Offload{}, packet, new([4][]byte))
 	}
 	q.write(link.Offload{}, packet, [4][]byte{})

@@ -68,6 +68,7 @@ const (
 // Stack is a TCP/IP host.
 type Stack struct {
 	cfg       Config
+	tracer    atomic.Pointer[func(*trace.Event)]
 	log       *slog.Logger
 	start     time.Time
 	secret    secrets
@@ -115,6 +116,7 @@ func (s *Stack) init() error {
 	}
 	s.start = time.Now()
 	s.drained, s.closed, s.failed = make(chan struct{}), make(chan struct{}), make(chan struct{})
+	s.SetTracer(s.cfg.Tracer)
 	s.log = s.cfg.Logger
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

@@ -12,24 +12,34 @@ import (
 	"ustack/tcpseg"
 )
 
-// A tracing is an event in the making. There is none without a tracer.
-type tracing struct {
-	tracer func(*trace.Event)
+// SetTracer makes f what [Config.Tracer] is described as, from now on; nil: nobody. A call of the one before may still be
+// under way.
+func (s *Stack) SetTracer(f func(*trace.Event)) {
+	if f == nil {
+		s.tracer.Store(nil)
+		return
+	}
+	s.tracer.Store(&f)
+}
 
+// traced reports whether anybody listens.
+func (s *Stack) traced() bool { return s.tracer.Load() != nil }
+
+// tell tells the tracer, if there still is one.
+func (s *Stack) tell(e *trace.Event) {
+	if f := s.tracer.Load(); f != nil {
+		(*f)(e)
+	}
+}
+
+// A tracing is an event in the making.
+type tracing struct {
 	mu      sync.Mutex // an ICMP error that a timer sends ends the event of whatever is being delivered
 	ev      trace.Event
 	snap    tcb.Snapshot
 	header  tcpseg.Header
 	pieces  [5][]byte
 	pending bool // ev is about a packet that is being delivered, and has not been told
-}
-
-// newTracing returns what a reader tells of its packets with; nil: nobody listens.
-func (s *Stack) newTracing() *tracing {
-	if s.cfg.Tracer == nil {
-		return nil
-	}
-	return &tracing{tracer: s.cfg.Tracer}
 }
 
 var tracings = sync.Pool{New: func() any { return new(tracing) }}
@@ -70,7 +80,7 @@ func (t *tracing) refused(why string) {
 
 // end tells of the packet, unless that has been done: what is sent because of it comes after it. If it was c's, c.mu is
 // held.
-func (t *tracing) end(c *Conn) {
+func (t *tracing) end(s *Stack, c *Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.pending {
@@ -81,7 +91,7 @@ func (t *tracing) end(c *Conn) {
 		c.t.Snapshot(&t.snap)
 		t.ev.State = &t.snap
 	}
-	t.tracer(&t.ev)
+	s.tell(&t.ev)
 }
 
 // ends returns the ends of a flow as a tracer is told them.
@@ -92,7 +102,7 @@ func (k *flowKey) ends() (local, remote netip.AddrPort) {
 // traceOut tells of a packet that is about to be written: of the segment in sc.out, if sc is not nil.
 func (q *queue) traceOut(sc *scratch, key *flowKey, off link.Offload, hdr []byte, payload *[4][]byte) {
 	if sc == nil || sc.reader == q {
-		q.tracing.end(nil)
+		q.tracing.end(q.s, nil)
 	}
 	t := tracings.Get().(*tracing)
 	defer tracings.Put(t)
@@ -113,7 +123,7 @@ func (q *queue) traceOut(sc *scratch, key *flowKey, off link.Offload, hdr []byte
 			ev.State = &t.snap
 		}
 	}
-	q.s.cfg.Tracer(ev)
+	q.s.tell(ev)
 }
 
 // trace tells of c what is no packet. c.mu is held.
@@ -127,26 +137,26 @@ func (c *Conn) trace(kind trace.Kind, held tcb.Held) {
 	if kind == trace.Ended {
 		ev.Err = c.t.Err()
 	}
-	c.s.cfg.Tracer(ev)
+	c.s.tell(ev)
 }
 
 func (q *queue) drop(c counter) {
 	q.count.own[c].Add(1)
-	if q.tracing != nil && c.isDrop() {
+	if q.s.traced() && c.isDrop() {
 		q.tracing.refused(counterNames[c])
 	}
 }
 
 func (q *queue) dropIP(r ippkt.Reason) {
 	q.count.ip[r].Add(1)
-	if q.tracing != nil {
+	if q.s.traced() {
 		q.tracing.refused(r.String())
 	}
 }
 
 func (q *queue) dropTCP(d tcb.Drop) {
 	q.count.tcp[d].Add(1)
-	if q.tracing != nil {
+	if q.s.traced() {
 		q.tracing.refused(dropPrefix + d.String())
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 
 	"ustack/cmd/ustack/internal/engine"
@@ -22,6 +23,9 @@ func addEngineFlags(flags *pflag.FlagSet) engine.Opener {
 		p, err := f.plan()
 		if err != nil {
 			return nil, err
+		}
+		if p.pcap == toStdout {
+			return nil, &usageError{errors.New("--pcap -: what get prints goes there; name a file")}
 		}
 		if name == "kernel" {
 			return engine.Kernel(), nil

@@ -40,7 +40,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return exitOK
 	}
-	explain(stderr, err)
+	complain(stderr, err)
 	if u := (*usageError)(nil); errors.As(err, &u) {
 		return exitUsage
 	}
@@ -63,7 +63,7 @@ func newRootCommand() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newServeCommand(), newDemoCommand(), newGetCommand())
+	root.AddCommand(newServeCommand(), newDemoCommand(), newGetCommand(), newExplainCommand())
 	return root
 }
 
@@ -89,8 +89,8 @@ type hintError struct {
 func (e *hintError) Error() string { return e.err.Error() }
 func (e *hintError) Unwrap() error { return e.err }
 
-// explain prints an error and, where it is known, what to do about it.
-func explain(w io.Writer, err error) {
+// complain prints an error and, where it is known, what to do about it.
+func complain(w io.Writer, err error) {
 	fmt.Fprintf(w, "ustack: %v\n", err)
 	hint := ""
 	if h := (*hintError)(nil); errors.As(err, &h) {

@@ -79,15 +79,15 @@ func newNode(l link.Link, p *nodePlan, c *console) (n *node, err error) {
 	}
 	var tracer func(*trace.Event)
 	if p.pcap != "" {
-		capture, closeCapture, err := openCapture(p)
+		capture, err := openCapture(p)
 		if err != nil {
 			return nil, err
 		}
-		n.closer = closeCapture
+		n.closer = capture.close
 		if p.engine == "gvisor" {
-			l = link.Tap(l, capture.Tap)
+			l = link.Tap(l, capture.writer.Tap)
 		} else {
-			tracer = capture.Trace
+			tracer = capture.tracer(p, l.MTU())
 		}
 	}
 	if p.impaired {

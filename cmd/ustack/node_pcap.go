@@ -5,27 +5,70 @@ import (
 	"fmt"
 	"os"
 
+	"ustack/stack/trace"
 	"ustack/stack/trace/pcapng"
 )
 
-// openCapture opens the capture file of p. The function it returns ends the capture.
-func openCapture(p *nodePlan) (*pcapng.Writer, func() error, error) {
+// captureEvents is how many events may wait to be written; what comes beyond is lost, and counted in the capture.
+const captureEvents = 8192
+
+// capture writes packets to the file of --pcap. Those of our own stack come from a ring, with what the stack says of them.
+type capture struct {
+	file   *os.File
+	writer *pcapng.Writer
+	ring   *trace.Ring
+	done   chan struct{} // closed when the ring is written
+}
+
+// openCapture opens the capture file of p.
+func openCapture(p *nodePlan) (*capture, error) {
+	f, err := captureFile(p)
+	if err != nil {
+		return nil, fmt.Errorf("--pcap: %w", err)
+	}
+	w, err := pcapng.NewWriter(f, pcapng.Options{Interface: p.device.Name, SnapLen: p.snapLen})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("--pcap: %w", err), f.Close())
+	}
+	return &capture{file: f, writer: w}, nil
+}
+
+func captureFile(p *nodePlan) (*os.File, error) {
+	if p.pcap == toStdout {
+		return os.Stdout, nil
+	}
 	f, err := os.Create(p.pcap)
 	if err != nil {
-		return nil, nil, fmt.Errorf("--pcap: %w", err)
+		return nil, err
 	}
 	if err := p.user.Chown(f); err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("--pcap: %w", err), f.Close())
+		return nil, errors.Join(err, f.Close())
 	}
-	w, err := pcapng.NewWriter(f, pcapng.Options{Interface: p.device.Name})
-	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("--pcap: %w", err), f.Close())
+	return f, nil
+}
+
+// tracer returns what a stack with packets of mtu octets at most shall tell.
+func (c *capture) tracer(p *nodePlan, mtu int) func(*trace.Event) {
+	limit := mtu
+	if p.snapLen > 0 {
+		limit = min(limit, p.snapLen)
 	}
-	finish := func() error {
-		if err := errors.Join(w.Close(), f.Close()); err != nil {
-			return fmt.Errorf("--pcap: %w", err)
-		}
-		return nil
+	c.ring, c.done = trace.NewRing(captureEvents, limit), make(chan struct{})
+	go func() {
+		defer close(c.done)
+		c.writer.Follow(c.ring)
+	}()
+	return c.ring.Trace
+}
+
+// close writes what is left.
+func (c *capture) close() error {
+	if c.ring != nil {
+		c.ring.Close()
+		<-c.done
 	}
-	return w, finish, nil
+	if err := errors.Join(c.writer.Close(), c.file.Close()); err != nil {
+		return fmt.Errorf("--pcap: %w", err)
+	}
+	return nil
 }

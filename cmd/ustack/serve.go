@@ -42,14 +42,19 @@ func newServeCommand() *cobra.Command {
 		Long: "serve makes a TUN device, gives the kernel one address on it and ustack another, and serves HTTP there on\n" +
 			"ustack's own TCP. It needs root to make the device, and gives root up once everything is open.\n\n" +
 			"Each TCP and HTTP switch is a flag, and may be set for one listener: --listen ':81?nagle=classic&delayed-ack=200ms'.",
-		Example: "  sudo ustack serve\n  sudo ustack serve --root . --offload off --pcap out.pcapng\n  sudo ustack serve --impair loss=1%,delay=20ms",
-		Args:    noArguments,
+		Example: "  sudo ustack serve\n  sudo ustack serve --root . --offload off --pcap out.pcapng\n  sudo ustack serve --impair loss=1%,delay=20ms\n" +
+			"  sudo ustack serve --pcap - | wireshark -k -i -",
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := f.plan()
 			if err != nil {
 				return err
 			}
-			return serve(p, newConsole(cmd.OutOrStdout(), cmd.ErrOrStderr()))
+			out := cmd.OutOrStdout()
+			if p.pcap == toStdout {
+				out = cmd.ErrOrStderr()
+			}
+			return serve(p, newConsole(out, cmd.ErrOrStderr()))
 		},
 	}
 	f.add(cmd.Flags())

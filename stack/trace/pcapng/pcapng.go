@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -43,8 +44,9 @@ type Options struct {
 type Packet struct {
 	Direction link.Direction
 	Time      time.Time
-	Offload   link.Offload // an unfinished checksum is finished in the copy
+	Offload   link.Offload // an unfinished checksum is finished in the copy, if all of the packet is there
 	Pieces    [][]byte
+	Len       int // octets of the packet where Pieces hold only its start; 0: they hold all
 	Comments  []string
 	Refused   bool // the stack has refused it, in whole or in part
 }
@@ -109,18 +111,28 @@ func (w *Writer) ngInterface(name string) pcapgo.NgInterface {
 	return pcapgo.NgInterface{Name: name, LinkType: layers.LinkTypeRaw, SnapLength: uint32(w.snapLen), OS: runtime.GOOS}
 }
 
-// Trace writes the packet that an event is about, with a comment: it serves as a stack's Config.Tracer.
-func (w *Writer) Trace(e *trace.Event) {
-	if e.Pieces == nil {
-		return
+// Follow writes the packets that r keeps, each with a comment, until r is closed and empty.
+func (w *Writer) Follow(r *trace.Ring) {
+	var rec trace.Record
+	var text []byte
+	var lost uint64 // events: not all of them were packets
+	for r.Next(&rec) {
+		lost += rec.Lost
+		if rec.Pieces == nil {
+			continue
+		}
+		p := Packet{Time: rec.Time, Offload: rec.Offload, Pieces: rec.Pieces, Len: rec.Len, Refused: rec.Drop != ""}
+		if rec.Kind == trace.PacketOut {
+			p.Direction = link.Out
+		}
+		if lost > 0 {
+			p.Comments = append(p.Comments, strconv.FormatUint(lost, 10)+" events before this packet are missing: they came too fast")
+			lost = 0
+		}
+		text = trace.AppendComment(text[:0], &rec.Event)
+		p.Comments = append(p.Comments, string(text))
+		w.Write(&p)
 	}
-	var room [256]byte
-	p := Packet{Time: e.Time, Offload: e.Offload, Pieces: e.Pieces, Refused: e.Drop != ""}
-	if e.Kind == trace.PacketOut {
-		p.Direction = link.Out
-	}
-	p.Comments = []string{string(trace.AppendComment(room[:0], e))}
-	w.Write(&p)
 }
 
 // Tap writes a packet: it is a link.TapFunc. An error is kept for Err and Close.
@@ -152,14 +164,14 @@ func (w *Writer) Write(p *Packet) error {
 		data = append(data, piece...)
 	}
 	w.scratch = data
-	if p.Offload.NeedsCsum {
+	if p.Offload.NeedsCsum && p.Len <= len(data) {
 		ippkt.FinishPartial(data, int(p.Offload.CsumStart), int(p.Offload.CsumOffset))
 	}
 	options := pcapgo.NgPacketOptions{Flags: &flags[p.Direction&1]}
 	for _, c := range p.Comments {
 		options.Comments = append(options.Comments, trim(c))
 	}
-	info := gopacket.CaptureInfo{Timestamp: p.Time, Length: len(data), CaptureLength: min(len(data), w.snapLen)}
+	info := gopacket.CaptureInfo{Timestamp: p.Time, Length: max(p.Len, len(data)), CaptureLength: min(len(data), w.snapLen)}
 	if p.Refused {
 		info.InterfaceIndex = 1
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +20,7 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 
 	"ustack/stack/link"
+	"ustack/stack/trace"
 )
 
 // tcpPartial is an IPv4 TCP segment with an unfinished checksum, in pieces.
@@ -258,5 +260,50 @@ func TestWriterConcurrent(t *testing.T) {
 	}
 	if n := file.packets(t); n != 2000 {
 		t.Errorf("%d packets", n)
+	}
+}
+
+// TestFollow: a ring's packets are written with comments, cut ones with their length, refused ones on an interface of
+// their own, and a gap is told.
+func TestFollow(t *testing.T) {
+	var file bytes.Buffer
+	w, err := NewWriter(&file, Options{Interface: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := trace.NewRing(2, 10)
+	at := time.Unix(1, 0)
+	for _, e := range []trace.Event{
+		{Kind: trace.PacketOut, Time: at, Pieces: [][]byte{make([]byte, 40)}},
+		{Kind: trace.Held, Time: at},
+		{Kind: trace.PacketIn, Time: at, Pieces: [][]byte{make([]byte, 20)}}, // finds no room
+	} {
+		r.Trace(&e)
+	}
+	var first trace.Record
+	r.Next(&first)
+	r.Trace(&trace.Event{Kind: trace.PacketIn, Time: at, Drop: "tcp-paws", Pieces: [][]byte{make([]byte, 20)}})
+	r.Close()
+	w.Follow(r)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ng, err := pcapgo.NewNgReader(&file, pcapgo.NgReaderOptions{WantMixedLinkType: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, info, opts, err := ng.ReadPacketDataWithOptions()
+	if err != nil || len(data) != 10 || info.Length != 20 || info.InterfaceIndex != 1 {
+		t.Fatalf("%d octets, %+v, %v", len(data), info, err)
+	}
+	want := []string{"1 events before this packet are missing: they came too fast", "refused: tcp-paws (RFC 7323 §5)"}
+	if !slices.Equal(opts.Comments, want) {
+		t.Errorf("comments %q", opts.Comments)
+	}
+	if second, err := ng.Interface(1); err != nil || second.Name != "x-refused" {
+		t.Errorf("second interface %q, %v", second.Name, err)
+	}
+	if _, _, err := ng.ReadPacketData(); err != io.EOF {
+		t.Errorf("more than one packet: %v", err)
 	}
 }
