@@ -96,6 +96,8 @@ func TestPersistence(t *testing.T) {
 		// req: 9112-C.2.2
 		{"GET /a HTTP/1.0\r\nConnection: keep-alive\r\n", true},
 		{"GET /a HTTP/1.0\r\nConnection: Keep-Alive, close\r\n", false},
+		{"GET /a HTTP/1.0\r\nConnection: foo keep-alive\r\n", false},
+		{"GET /a HTTP/1.0\r\nConnection: foo,\tkeep-alive \t, bar\r\n", true},
 		{"GET /a HTTP/1.0\r\nProxy-Connection: keep-alive\r\n", false},
 		{"GET /a HTTP/1.0\r\nKeep-Alive: 300\r\n", false},
 	}

@@ -227,16 +227,16 @@ func (h *head) note(name, value string) bool {
 }
 
 // noteConnection looks for close and keep-alive in a list of connection options (RFC 9110, 7.6.1). Who has forgotten a
-// comma in it is understood, as by net/http: another server must not see the end of a connection where this one goes on.
+// comma before close is understood, as by net/http: another server must not see the end of a connection where this one
+// goes on.
 func (h *head) noteConnection(list string) {
-	for token := range strings.FieldsFuncSeq(list, endsOption) {
-		switch {
-		case equalFold(token, "close"):
-			h.close = true
-		case equalFold(token, "keep-alive"):
-			h.keepAlive = true
+	for option := range strings.SplitSeq(list, ",") {
+		option = trimOWS(option)
+		h.keepAlive = h.keepAlive || equalFold(option, "keep-alive")
+		for word := range strings.FieldsFuncSeq(option, isBlank) {
+			h.close = h.close || equalFold(word, "close")
 		}
 	}
 }
 
-func endsOption(c rune) bool { return c == ',' || c == ' ' || c == '\t' }
+func isBlank(c rune) bool { return c == ' ' || c == '\t' }
