@@ -25,8 +25,8 @@ const (
 	ReasonServerClosed CloseReason = "server-closed"
 	ReasonRefused      CloseReason = "refused" // the request was malformed, too large or too slow
 	ReasonPanic        CloseReason = "panic"
-	ReasonAbort        CloseReason = "abort"
-	ReasonReset        CloseReason = "reset"
+	ReasonAbort        CloseReason = "abort" // the handler panicked with http.ErrAbortHandler
+	ReasonReset        CloseReason = "reset" // the client reset the connection, or it is dead
 	ReasonWriteError   CloseReason = "write-error"
 	ReasonStall        CloseReason = "stall" // the client took or sent nothing for StallTimeout
 	ReasonHijacked     CloseReason = "hijacked"
@@ -44,7 +44,7 @@ type Entry struct {
 	Host       string
 	Referer    string
 	UserAgent  string
-	Status     int   // 0 if the handler failed before it chose one
+	Status     int   // 0 if the handler failed before anything was sent, or hijacked the connection without a status
 	HeadBytes  int64 // of the answer
 	BodyBytes  int64 // of the answer's content as the handler wrote it, without chunked framing; 0 for HEAD
 	Start      time.Time
@@ -72,12 +72,24 @@ func (e *Entry) AppendCommon(b []byte) []byte {
 		b = appendEscaped(b, e.Proto)
 	}
 	b = append(b, `" `...)
-	b = strconv.AppendInt(b, int64(e.Status), 10)
+	b = strconv.AppendInt(b, int64(e.commonStatus()), 10)
 	b = append(b, ' ')
 	if e.BodyBytes == 0 {
 		return append(b, '-')
 	}
 	return strconv.AppendInt(b, e.BodyBytes, 10)
+}
+
+// commonStatus returns the status for formats whose readers want one: 101 for a hijacked connection, and for one that ended
+// without an answer 444, as nginx does.
+func (e *Entry) commonStatus() int {
+	switch {
+	case e.Status != 0:
+		return e.Status
+	case e.Close == ReasonHijacked:
+		return http.StatusSwitchingProtocols
+	}
+	return 444
 }
 
 // AppendCombined appends the entry in Combined Log Format: Common with Referer and User-Agent.
@@ -157,7 +169,7 @@ func (c *conn) log(x *exchange) {
 		Conn: c.id, Number: x.number, Place: x.place, RemoteAddr: c.remoteAddr(),
 		Method: x.method, Target: x.target, Proto: x.proto, Host: x.host,
 		Status: x.w.status, HeadBytes: x.w.headSize, BodyBytes: x.w.written,
-		Start: x.start, Duration: time.Since(x.start), Close: c.turn.reason,
+		Start: x.start, Duration: time.Since(x.start), Close: c.ending(),
 	}
 	if x.method == http.MethodHead {
 		e.BodyBytes = 0
@@ -167,6 +179,18 @@ func (c *conn) log(x *exchange) {
 	}
 	c.srv.AccessLog(e)
 	entryPool.Put(e)
+}
+
+// ending returns why the connection ends, for the log. A connection that is dead carries nothing after an answer, even if
+// nobody has tried yet.
+func (c *conn) ending() CloseReason {
+	switch reason := c.turn.reason; {
+	case reason != ReasonNone && reason != ReasonBodyUnread && reason != ReasonWriteError || !c.isDead():
+		return reason
+	case c.woken.Load() == wakeClose:
+		return ReasonServerClosed
+	}
+	return ReasonReset
 }
 
 var entryPool = sync.Pool{New: func() any { return new(Entry) }}
@@ -185,6 +209,8 @@ func closeReason(x *exchange) CloseReason {
 		return ReasonCrowded
 	case x.c.turn.stall.dead.Load():
 		return ReasonStall
+	case x.body != nil && x.body.broken():
+		return ReasonReset
 	case x.body != nil && !x.body.done():
 		return ReasonBodyUnread
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 )
@@ -368,6 +369,14 @@ func (b *body) done() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.err == io.EOF
+}
+
+// broken reports whether the connection failed under the reader.
+func (b *body) broken() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var perr *protocolError
+	return b.err != nil && b.err != io.EOF && !errors.As(b.err, &perr) && !errors.Is(b.err, os.ErrDeadlineExceeded)
 }
 
 // answerExpectation notes that the handler has sent 100 Continue by itself.

@@ -57,6 +57,38 @@ func TestUnreadBody(t *testing.T) { // req: 9112-9.3a, 9112-9.6b
 	})
 }
 
+// TestUnreadBodyLimits: 256 KiB of an unread body are read off, and waited for 1 s, and no more.
+func TestUnreadBodyLimits(t *testing.T) { // req: 9112-9.3a
+	const limit = 256 << 10
+	inWorld(t, demo, nil, func(w *world) {
+		for more, keep := range []bool{true, false} {
+			for _, here := range []int{0, 1000, limit} {
+				if !keep && here > 0 {
+					continue // what is here already is taken off first
+				}
+				c, _ := w.l.dial()
+				fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", limit+more)
+				body := make([]byte, limit+more)
+				c.Write(body[:here])
+				a := w.answers(arrived(c), "POST")[0]
+				c.Write(body[here:])
+				if arrived(c); a.Close == keep || c.hasFIN() == keep {
+					w.t.Errorf("%d octets, %d of them here: close %v, FIN %v", limit+more, here, a.Close, c.hasFIN())
+				}
+				c.Close()
+			}
+		}
+		c, _ := w.l.dial()
+		defer c.Close()
+		start := time.Now()
+		io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhell")
+		w.readAll(c)
+		if d := time.Since(start); d != time.Second {
+			w.t.Errorf("a body that does not come was waited for %v", d)
+		}
+	})
+}
+
 // TestEarlyError: a large answer to a large upload that nobody reads arrives whole, even if the client reads nothing
 // before it has sent everything and the buffers between are small.
 func TestEarlyError(t *testing.T) { // req: 9112-9.3a, 9112-9.6d

@@ -213,7 +213,7 @@ func (c *conn) dismiss() {
 func (c *conn) turnAway() {
 	c.beginTurn()
 	c.requests++
-	x := &exchange{c: c, number: c.requests}
+	x := &exchange{c: c, number: c.requests, place: 1}
 	c.refuse(x, refuse(http.StatusServiceUnavailable, "too many connections from your address"))
 	c.start()
 }

@@ -63,6 +63,31 @@ func TestLingerIsBounded(t *testing.T) { // req: 9112-9.6d
 	})
 }
 
+// TestLingerBytes: what is discarded after the last answer has a bound; beyond it the window closes.
+func TestLingerBytes(t *testing.T) { // req: 9112-9.6d
+	if raceEnabled || testing.Short() {
+		t.Skip("much data")
+	}
+	inWorld(t, demo, nil, func(w *world) {
+		w.l.tune = func(server *pipeEnd) { server.limit = 1 << 20 }
+		c, server := w.l.dial()
+		defer c.Close()
+		io.WriteString(c, "garbage\r\n\r\n")
+		synctest.Wait()
+		c.SetWriteDeadline(time.Now().Add(time.Second))
+		sent, buf := 0, make([]byte, 1<<20)
+		for {
+			n, err := c.Write(buf)
+			if sent += n; err != nil {
+				break
+			}
+		}
+		if synctest.Wait(); sent < lingerBytes || sent > lingerBytes+3<<20 || server.isClosed() != !w.l.event {
+			w.t.Errorf("%d octets were taken, closed: %v", sent, server.isClosed())
+		}
+	})
+}
+
 func TestLingerCount(t *testing.T) {
 	if testing.Short() {
 		t.Skip("many connections")
@@ -186,6 +211,26 @@ func TestShutdown(t *testing.T) { // req: HTTP-06 9112-9.6b
 		busy.Close()
 		if err := <-done; err != nil || time.Since(start) != 100*time.Millisecond {
 			w.t.Errorf("Shutdown: %v after %v", err, time.Since(start))
+		}
+	})
+}
+
+// TestShutdownInHead: a request that is on its way when the shutdown begins is still answered, as the last.
+func TestShutdownInHead(t *testing.T) { // req: HTTP-06 9112-9.6b
+	inWorld(t, demo, nil, func(w *world) {
+		c, _ := w.l.dial()
+		io.WriteString(c, get("/x")[:10])
+		synctest.Wait()
+		done := make(chan error, 1)
+		go func() { done <- w.s.Shutdown(context.Background()) }()
+		time.Sleep(time.Second)
+		io.WriteString(c, get("/x")[10:])
+		if a := w.answers(w.readAll(c), "GET")[0]; a.body != "GET /x" || !a.Close {
+			w.t.Errorf("%q, close %v", a.body, a.Close)
+		}
+		c.Close()
+		if err := <-done; err != nil {
+			w.t.Error(err)
 		}
 	})
 }

@@ -42,6 +42,7 @@ func TestFlushRule(t *testing.T) { // req: HTTP-01
 		wait       time.Duration
 	}{
 		{"slow handler", get("/slow"), flushDelay},
+		{"complete body", "POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", flushDelay},
 		{"incomplete head", "GET / HTTP/1.1\r\n", 0},
 		{"incomplete body", "POST /read HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhell", 0},
 		{"chunked body", "POST /slow HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 0},
@@ -89,11 +90,14 @@ func TestPersistence(t *testing.T) {
 		{"GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n", false},
 		{"GET /a HTTP/1.1\r\nHost: a\r\nConnection: foo, Close\r\n", false},
 		{"GET /a HTTP/1.1\r\nHost: a\r\nConnection: foo\r\nConnection: close\r\n", false},
+		{"GET /a HTTP/1.1\r\nHost: a\r\nConnection: foo Close\r\n", false},
 		{"GET /a HTTP/1.1\r\nHost: a\r\nConnection: closed\r\n", true},
 		{"GET /a HTTP/1.0\r\n", false},
 		// req: 9112-C.2.2
 		{"GET /a HTTP/1.0\r\nConnection: keep-alive\r\n", true},
 		{"GET /a HTTP/1.0\r\nConnection: Keep-Alive, close\r\n", false},
+		{"GET /a HTTP/1.0\r\nConnection: foo keep-alive\r\n", false},
+		{"GET /a HTTP/1.0\r\nConnection: foo,\tkeep-alive \t, bar\r\n", true},
 		{"GET /a HTTP/1.0\r\nProxy-Connection: keep-alive\r\n", false},
 		{"GET /a HTTP/1.0\r\nKeep-Alive: 300\r\n", false},
 	}
@@ -282,6 +286,33 @@ func TestContext(t *testing.T) { // req: 9112-9.6c
 	})
 }
 
+// TestContextErr: who only asks for the context's error learns of a reset as well, where the connection can tell.
+func TestContextErr(t *testing.T) { // req: 9112-9.6c
+	var err atomic.Value
+	h := func(w http.ResponseWriter, r *http.Request) {
+		before := r.Context().Err()
+		time.Sleep(time.Second)
+		err.Store(fmt.Sprint(before, " ", r.Context().Err()))
+	}
+	inWorld(t, h, nil, func(w *world) {
+		for reset, want := range map[bool]string{false: "<nil> <nil>", true: "<nil> context canceled"} {
+			c, _ := w.l.dial()
+			io.WriteString(c, get("/"))
+			synctest.Wait()
+			if reset {
+				c.Reset()
+			} else {
+				c.CloseWrite()
+			}
+			time.Sleep(2 * time.Second)
+			if got := err.Load(); got != want && w.l.event {
+				w.t.Errorf("reset %v: %v", reset, got)
+			}
+			c.Close()
+		}
+	})
+}
+
 // TestConnInfo: a handler can ask which connection its request came on and how many came before it.
 func TestConnInfo(t *testing.T) {
 	h := func(w http.ResponseWriter, r *http.Request) {
@@ -408,6 +439,10 @@ func TestOnAccept(t *testing.T) {
 		}
 		if err := <-end; err != ErrServerClosed {
 			t.Error(err)
+		}
+		late := l.dial() // it was on its way
+		if synctest.Wait(); !late.hasFIN() {
+			t.Error("a connection was taken after the end")
 		}
 	})
 }

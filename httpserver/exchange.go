@@ -124,10 +124,10 @@ var emptyRequest = new(http.Request)
 
 // announceTrailer moves the names in Trailer to the Request, as net/http does.
 func (x *exchange) announceTrailer(lists []string) {
-	delete(x.req.Header, "Trailer")
 	if !x.chunked {
-		return
+		return // it means nothing
 	}
+	delete(x.req.Header, "Trailer")
 	for _, list := range lists {
 		for name := range strings.SplitSeq(list, ",") {
 			if key := http.CanonicalHeaderKey(trimOWS(name)); isToken(key) && trailerAllowed(key) {
@@ -227,6 +227,9 @@ func (c *conn) call(h http.Handler, x *exchange) bool {
 	returned := false
 	defer func() {
 		x.ctx.finish()
+		if f := x.req.MultipartForm; f != nil {
+			f.RemoveAll() // the files that parsing has made
+		}
 		if !returned && !x.w.hijacked {
 			v := recover()
 			c.logPanic(v)
@@ -247,12 +250,18 @@ func (c *conn) failed(x *exchange, v any) {
 	x.w.end()
 	clean := c.turn.out.retract(&x.w)
 	c.turn.reason = ReasonPanic
-	if clean && v != nil && v != http.ErrAbortHandler {
+	if v == http.ErrAbortHandler {
+		c.turn.reason = ReasonAbort
+	}
+	switch {
+	case clean && v != nil && v != http.ErrAbortHandler:
 		c.writeRefusal(x, refuse(http.StatusInternalServerError, "the handler failed"))
+	case clean:
+		x.w.status, x.w.headSize, x.w.written = 0, 0, 0
 	}
 	c.log(x)
 	if clean {
-		c.shut(ReasonPanic)
+		c.shut(c.turn.reason)
 	} else {
 		c.abort()
 	}
@@ -318,6 +327,7 @@ func (c *conn) refusePartial(err *protocolError) {
 		x.method = http.MethodHead
 	}
 	c.requests++
+	c.turn.burst++
 	x.number, x.place = c.requests, c.turn.burst
 	c.refuse(x, err)
 }

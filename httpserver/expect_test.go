@@ -74,6 +74,9 @@ func TestExpectUnread(t *testing.T) { // req: 9110-10.1.1c, 9112-9.6a
 				w.t.Errorf("%s: an answer or a reset (%v) after the last", framing, c.gotErr())
 			}
 			c.Close()
+			if a := w.answers(w.talk("PUT /x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"+framing+"\r\n\r\n"), "PUT")[0]; a.body != "PUT /x" {
+				w.t.Errorf("%s, to a half-closed client: %s", framing, a.Status)
+			}
 		}
 	})
 }
@@ -87,6 +90,7 @@ func TestExpectations(t *testing.T) { // req: 9110-10.1.1b
 		{"1.1", "Expect: 100-continue, 200-ok\r\n", "417"},
 		{"1.1", "Expect: 100-continue;a=b\r\n", "417"},
 		{"1.1", "Expect: 100-continue\r\nExpect: 200-ok\r\n", "417"},
+		{"1.1", "Expect: 200-ok\r\nExpect: 100-continue\r\n", "417"},
 		{"1.0", "Expect: 200-ok\r\n", "200"},
 		{"1.0", "Expect: 100-continue\r\n", "200"},
 	}

@@ -33,6 +33,9 @@ func (h *head) check(known string) (framing, *protocolError) {
 		if err := h.checkCoding(); err != nil {
 			return f, err
 		}
+		if err := h.checkTrailer(); err != nil {
+			return f, err
+		}
 		f.length, f.chunked = -1, true
 	}
 	if h.lengths > 0 {
@@ -71,6 +74,19 @@ func (h *head) checkCoding() *protocolError {
 		}
 	}
 	return refuse(http.StatusNotImplemented, "transfer coding not supported")
+}
+
+// checkTrailer refuses a chunked body that announces framing for its end (RFC 9110, 6.5.1): nobody may move it there.
+func (h *head) checkTrailer() *protocolError {
+	for _, list := range h.header["Trailer"] {
+		for name := range strings.SplitSeq(list, ",") {
+			switch http.CanonicalHeaderKey(trimOWS(name)) {
+			case "Transfer-Encoding", "Content-Length", "Trailer":
+				return bad("Trailer announces a field that frames")
+			}
+		}
+	}
+	return nil
 }
 
 // parseLength reads 1*DIGIT up to 2^63-1 (RFC 9110, 8.6).

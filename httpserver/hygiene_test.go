@@ -79,6 +79,9 @@ func TestNoFraming(t *testing.T) { // req: 9110-8.6
 		io.WriteString(w, "hello")
 	}
 	inWorld(t, h, nil, func(w *world) {
+		if raw := w.talk(get("/101") + get("/204")); strings.Count(raw, "HTTP/1.1 ") != 1 {
+			w.t.Errorf("behind another protocol that nobody speaks: %q", raw)
+		}
 		for _, path := range []string{"/101", "/103", "/204"} {
 			for _, version := range []string{"1.0", "1.1"} {
 				raw := w.talk("GET " + path + " HTTP/" + version + "\r\nHost: a\r\n\r\n")

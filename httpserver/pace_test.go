@@ -3,6 +3,7 @@ package httpserver
 import (
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,6 +58,25 @@ func TestMinRate(t *testing.T) { // req: HTTP-04
 				c.Close()
 				synctest.Wait()
 			}
+		}
+	})
+}
+
+// TestMinRateGrace: the rate counts from the tenth second of waiting on; before that a client may pause.
+func TestMinRateGrace(t *testing.T) { // req: HTTP-04
+	inWorld(t, demo, func(s *Server) { s.MinRate = 1000 }, func(w *world) {
+		for pause, want := range map[time.Duration]string{10 * time.Second: "2 <nil>", 11 * time.Second: ""} {
+			c, _ := w.l.dial()
+			io.WriteString(c, post("Content-Length: 2"))
+			time.Sleep(pause)
+			io.WriteString(c, "x")
+			synctest.Wait() // here the server looks
+			io.WriteString(c, "x")
+			got := arrived(c)
+			if ok := strings.HasSuffix(got, "\r\n\r\n"+want) && got != ""; ok != (want != "") {
+				w.t.Errorf("after a pause of %v: %q", pause, got)
+			}
+			c.Close()
 		}
 	})
 }

@@ -128,7 +128,7 @@ func TestParallelEnds(t *testing.T) { // req: 9112-9.3.2b 9112-9.3.2c 9112-9.6b
 	}{
 		{"close", get("/a") + get("/close") + get("/late"), "200 /a, 200 /close", ReasonHandlerClose},
 		{"panic", get("/a") + get("/panic") + get("/late"), "200 /a, 500 500 Internal Server Error: the handler failed\n", ReasonPanic},
-		{"abort", get("/a") + get("/abort") + get("/late"), "200 /a", ReasonPanic},
+		{"abort", get("/a") + get("/abort") + get("/late"), "200 /a", ReasonAbort},
 		{"goexit", get("/a") + get("/goexit") + get("/late"), "200 /a", ReasonPanic},
 		{"last", get("/a") + "GET /b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" + get("/c"), "200 /a, 200 /b", ReasonClientClose},
 		{"malformed", get("/a") + get("/b") + "GET /c\r\n\r\n", "200 /a, 200 /b, 400 ", ReasonRefused},

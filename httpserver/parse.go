@@ -226,14 +226,17 @@ func (h *head) note(name, value string) bool {
 	return false
 }
 
-// noteConnection looks for close and keep-alive in a list of connection options (RFC 9110, 7.6.1).
+// noteConnection looks for close and keep-alive in a list of connection options (RFC 9110, 7.6.1). Who has forgotten a
+// comma before close is understood, as by net/http: another server must not see the end of a connection where this one
+// goes on.
 func (h *head) noteConnection(list string) {
-	for token := range strings.SplitSeq(list, ",") {
-		switch token = trimOWS(token); {
-		case equalFold(token, "close"):
-			h.close = true
-		case equalFold(token, "keep-alive"):
-			h.keepAlive = true
+	for option := range strings.SplitSeq(list, ",") {
+		option = trimOWS(option)
+		h.keepAlive = h.keepAlive || equalFold(option, "keep-alive")
+		for word := range strings.FieldsFuncSeq(option, isBlank) {
+			h.close = h.close || equalFold(word, "close")
 		}
 	}
 }
+
+func isBlank(c rune) bool { return c == ' ' || c == '\t' }

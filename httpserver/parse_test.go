@@ -188,6 +188,7 @@ var refusals = []struct {
 	{"extensions too large", chunkedPost(strings.Repeat("1;a="+strings.Repeat("b", 200)+"\r\nh\r\n", 100) + "0\r\n\r\n"), "431"},
 	// req: 9112-7.1.2
 	{"bare LF in trailer", chunkedPost("0\r\nX: y\n\r\n"), "400"},
+	{"framing announced in Trailer", post("Transfer-Encoding: chunked\r\nTrailer: X, content-length") + "0\r\n\r\n", "400"},
 	{"folded trailer", chunkedPost("0\r\nX: y\r\n z\r\n\r\n"), "400"},
 	{"malformed trailer", chunkedPost("0\r\nX : y\r\n\r\n"), "400"},
 	{"trailer without colon", chunkedPost("0\r\nX\r\n\r\n"), "400"},
@@ -247,50 +248,52 @@ func TestRefusedThenNothing(t *testing.T) { // req: 9112-2.2e 9112-6.1a 9112-6.1
 	})
 }
 
+// accepted are requests that must be served, each with what demo answers.
+var accepted = []struct{ name, raw, body string }{
+	{"GET with body", "GET /read HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", "5 <nil>"},
+	// req: 9112-2.2a
+	{"four empty lines", "\r\n\r\n\r\n\r\n" + get("/x"), "GET /x"},
+	// req: 9110-6.2
+	{"HTTP/1.9", "GET /x HTTP/1.9\r\nHost: a\r\n\r\n", "GET /x"},
+	// req: 9112-3a
+	{"long target", "GET /" + strings.Repeat("a", 8000) + " HTTP/1.1\r\nHost: a\r\n\r\n", "GET /" + strings.Repeat("a", 8000)},
+	// req: 9112-3c
+	{"unknown method", "BREW /x HTTP/1.1\r\nHost: a\r\n\r\n", "BREW /x"},
+	// req: 9112-3.2c
+	{"empty Host", "GET /x HTTP/1.1\r\nHost:\r\n\r\n", "GET /x"},
+	{"IPv6 Host", "GET /x HTTP/1.1\r\nHost: [fd90::2]:80\r\n\r\n", "GET /x"},
+	{"IPvFuture Host", "GET /x HTTP/1.1\r\nHost: [v1.a:b]\r\n\r\n", "GET /x"},
+	{"Host with empty port", "GET /x HTTP/1.1\r\nHost: a:\r\n\r\n", "GET /x"},
+	{"escaped Host", "GET /x HTTP/1.1\r\nHost: a%20b\r\n\r\n", "GET /x"},
+	// req: 9112-3.2.2
+	{"absolute form", "GET http://b:81/x?y HTTP/1.1\r\nHost: a\r\n\r\n", "GET /x"},
+	{"absolute form, upper case", "GET HTTP://b/x HTTP/1.1\r\nHost: a\r\n\r\n", "GET /x"},
+	// req: 9110-5.5b
+	{"no blank after colon", "GET /x HTTP/1.1\r\nHost:a\r\nX:\r\n\r\n", "GET /x"},
+	{"OWS", "GET /x HTTP/1.1\r\nHost: \t a \t\r\nContent-Length:\t0 \r\n\r\n", "GET /x"},
+	// req: 9110-5.5a
+	{"obs-text", "GET /x HTTP/1.1\r\nHost: a\r\nX: \xe4\r\n\r\n", "GET /x"},
+	// req: 9110-5.4
+	{"200 fields", "GET /x HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("X: y\r\n", 199) + "\r\n", "GET /x"},
+	{"60 KiB of header", "GET /x HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("a", 60<<10) + "\r\n\r\n", "GET /x"},
+	// req: 9112-7.1b
+	{"Chunked", "POST /read HTTP/1.1\r\nHost: a\r\ntransfer-encoding: Chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", "5 <nil>"},
+	// req: 9112-7.1a
+	{"leading zeros, both cases", chunkedRead("00a\r\n0123456789\r\nA;x\r\n0123456789\r\n000\r\n\r\n"), "20 <nil>"},
+	// req: 9112-7.1.1
+	{"extensions", chunkedRead("5;a;b=c;d=\"e\\\"f;\" ; g = h\r\nhello\r\n0;z\r\n\r\n"), "5 <nil>"},
+	{"BWS before extension", chunkedRead("5 \t;a\r\nhello\r\n0\r\n\r\n"), "5 <nil>"},
+	// req: 9112-7.1.2
+	{"trailer", chunkedRead("5\r\nhello\r\n0\r\nX: y\r\nZ:\r\n\r\n"), "5 <nil>"},
+	// req: 9110-10.1.1b
+	{"expectation in 1.0 ignored", "POST /read HTTP/1.0\r\nExpect: magic\r\nContent-Length: 5\r\n\r\nhello", "5 <nil>"},
+}
+
 func TestAccepted(t *testing.T) {
-	tests := []struct{ name, raw, body string }{
-		{"GET with body", "GET /read HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", "5 <nil>"},
-		// req: 9112-2.2a
-		{"four empty lines", "\r\n\r\n\r\n\r\n" + get("/x"), "GET /x"},
-		// req: 9110-6.2
-		{"HTTP/1.9", "GET /x HTTP/1.9\r\nHost: a\r\n\r\n", "GET /x"},
-		// req: 9112-3a
-		{"long target", "GET /" + strings.Repeat("a", 8000) + " HTTP/1.1\r\nHost: a\r\n\r\n", "GET /" + strings.Repeat("a", 8000)},
-		// req: 9112-3c
-		{"unknown method", "BREW /x HTTP/1.1\r\nHost: a\r\n\r\n", "BREW /x"},
-		// req: 9112-3.2c
-		{"empty Host", "GET /x HTTP/1.1\r\nHost:\r\n\r\n", "GET /x"},
-		{"IPv6 Host", "GET /x HTTP/1.1\r\nHost: [fd90::2]:80\r\n\r\n", "GET /x"},
-		{"IPvFuture Host", "GET /x HTTP/1.1\r\nHost: [v1.a:b]\r\n\r\n", "GET /x"},
-		{"Host with empty port", "GET /x HTTP/1.1\r\nHost: a:\r\n\r\n", "GET /x"},
-		{"escaped Host", "GET /x HTTP/1.1\r\nHost: a%20b\r\n\r\n", "GET /x"},
-		// req: 9112-3.2.2
-		{"absolute form", "GET http://b:81/x?y HTTP/1.1\r\nHost: a\r\n\r\n", "GET /x"},
-		{"absolute form, upper case", "GET HTTP://b/x HTTP/1.1\r\nHost: a\r\n\r\n", "GET /x"},
-		// req: 9110-5.5b
-		{"no blank after colon", "GET /x HTTP/1.1\r\nHost:a\r\nX:\r\n\r\n", "GET /x"},
-		{"OWS", "GET /x HTTP/1.1\r\nHost: \t a \t\r\nContent-Length:\t0 \r\n\r\n", "GET /x"},
-		// req: 9110-5.5a
-		{"obs-text", "GET /x HTTP/1.1\r\nHost: a\r\nX: \xe4\r\n\r\n", "GET /x"},
-		// req: 9110-5.4
-		{"200 fields", "GET /x HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("X: y\r\n", 199) + "\r\n", "GET /x"},
-		{"60 KiB of header", "GET /x HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("a", 60<<10) + "\r\n\r\n", "GET /x"},
-		// req: 9112-7.1b
-		{"Chunked", "POST /read HTTP/1.1\r\nHost: a\r\ntransfer-encoding: Chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", "5 <nil>"},
-		// req: 9112-7.1a
-		{"leading zeros, both cases", chunkedRead("00a\r\n0123456789\r\nA;x\r\n0123456789\r\n000\r\n\r\n"), "20 <nil>"},
-		// req: 9112-7.1.1
-		{"extensions", chunkedRead("5;a;b=c;d=\"e\\\"f;\" ; g = h\r\nhello\r\n0;z\r\n\r\n"), "5 <nil>"},
-		{"BWS before extension", chunkedRead("5 \t;a\r\nhello\r\n0\r\n\r\n"), "5 <nil>"},
-		// req: 9112-7.1.2
-		{"trailer", chunkedRead("5\r\nhello\r\n0\r\nX: y\r\nZ:\r\n\r\n"), "5 <nil>"},
-		// req: 9110-10.1.1b
-		{"expectation in 1.0 ignored", "POST /read HTTP/1.0\r\nExpect: magic\r\nContent-Length: 5\r\n\r\nhello", "5 <nil>"},
-	}
 	for _, split := range []int{0, 1, 30} {
 		inWorld(t, demo, nil, func(w *world) {
 			w.l.tune = func(e *pipeEnd) { e.split = split }
-			for _, tt := range tests {
+			for _, tt := range accepted {
 				raw := w.talk(tt.raw)
 				method, _, _ := strings.Cut(strings.TrimLeft(tt.raw, "\r\n"), " ")
 				a := w.answers(raw, method)[0]

@@ -358,7 +358,9 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	w.hijacked = true
-	return w.c.hijack()
+	nc, rw, err := w.c.hijack()
+	w.c.log(w.x)
+	return nc, rw, err
 }
 
 // finish completes the answer after the handler has returned.

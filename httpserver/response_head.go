@@ -238,10 +238,14 @@ func (w *response) decideClose(final bool) {
 	if !w.close && x.body != nil && !w.keepsBody(final) {
 		w.close = true
 	}
-	if !w.close && x.number == c.requests && len(c.turn.view) == 0 { // nothing behind it is received
+	if !w.close && x.number == c.requests && w.endsView() {
 		w.close = c.srv.clients.yield(c)
 	}
 }
+
+// endsView reports whether nothing behind the request is in view. One with a body has left the view before its handler
+// ran, and another goroutine may be reading there now.
+func (w *response) endsView() bool { return w.x.body != nil || len(w.c.turn.view) == 0 }
 
 // keepsBody reports whether the connection can be kept in spite of what is unread of the request's body.
 func (w *response) keepsBody(final bool) bool {

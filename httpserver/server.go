@@ -78,8 +78,9 @@ type Server struct {
 
 	// ErrorLog takes what handlers and the network do wrong; nil means the log package's standard logger.
 	ErrorLog *log.Logger
-	// AccessLog, if not nil, is called for every answer, refusals included and hijacked requests excepted, once it stands in the output. Calls for one
-	// connection do not overlap; those of different connections do. The Entry is valid during the call.
+	// AccessLog, if not nil, is called for every answer, refusals included, once it stands in the output, and when a
+	// connection is hijacked. Calls for one connection do not overlap; those of different connections do. The Entry is
+	// valid during the call.
 	AccessLog func(*Entry)
 
 	// BaseContext returns the root of all contexts of a listener's requests; nil means context.Background.
@@ -110,7 +111,7 @@ type Server struct {
 	clients clients
 
 	mu        sync.Mutex
-	listeners map[*net.Listener]struct{}
+	listeners map[*onceListener]struct{}
 	conns     *conn         // the head of the list of all
 	drained   chan struct{} // closed when closing and no connection is left
 }
@@ -119,7 +120,7 @@ func (s *Server) init() {
 	s.started = time.Now()
 	s.done = make(chan struct{})
 	s.drained = make(chan struct{})
-	s.listeners = make(map[*net.Listener]struct{})
+	s.listeners = make(map[*onceListener]struct{})
 	s.twin = &http.Server{
 		Handler: s.Handler, ReadHeaderTimeout: s.ReadHeaderTimeout, IdleTimeout: s.IdleTimeout,
 		MaxHeaderBytes: s.MaxHeaderBytes, ErrorLog: s.ErrorLog,
@@ -159,11 +160,12 @@ func (s *Server) maxHeader() int {
 // nil; it is [ErrServerClosed] after Shutdown or Close.
 func (s *Server) Serve(l net.Listener) error {
 	s.once.Do(s.init)
-	defer l.Close()
-	if !s.trackListener(&l, true) {
+	once := &onceListener{Listener: l}
+	defer once.Close()
+	if !s.trackListener(once, true) {
 		return ErrServerClosed
 	}
-	defer s.trackListener(&l, false)
+	defer s.trackListener(once, false)
 
 	ctx := context.Background()
 	if s.BaseContext != nil {
@@ -246,7 +248,7 @@ func (s *Server) stop() []*conn {
 		s.checkDrained()
 	}
 	for l := range s.listeners {
-		(*l).Close()
+		l.Close()
 	}
 	var all []*conn
 	for c := s.conns; c != nil; c = c.next {
@@ -255,7 +257,19 @@ func (s *Server) stop() []*conn {
 	return all
 }
 
-func (s *Server) trackListener(l *net.Listener, add bool) bool {
+// A onceListener is closed once: a second Close may hit what has taken its place, a file of the same number or name.
+type onceListener struct {
+	net.Listener
+	once sync.Once
+	err  error
+}
+
+func (l *onceListener) Close() error {
+	l.once.Do(func() { l.err = l.Listener.Close() })
+	return l.err
+}
+
+func (s *Server) trackListener(l *onceListener, add bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !add {

@@ -13,6 +13,7 @@ import (
 
 	"ustack/cmd/ustack/internal/engine"
 	"ustack/cmd/ustack/internal/priv"
+	"ustack/httpserver"
 	"ustack/httpserver/files"
 
 	"github.com/spf13/cobra"
@@ -22,14 +23,15 @@ import (
 // serveFlags are the flags of serve as they were given.
 type serveFlags struct {
 	nodeFlags
-	listen    []string
-	root      string
-	headers   []string
-	spa       bool
-	procs     int
-	user      string
-	accessLog string
-	builtin   bool
+	listen  []string
+	root    string
+	headers []string
+	spa     bool
+	procs   int
+	user    string
+	builtin bool
+
+	accessLog, accessLogFormat string
 }
 
 func newServeCommand() *cobra.Command {
@@ -73,7 +75,8 @@ func (f *serveFlags) add(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.headers, "header", nil, "'Name: value' to add to every answer from --root; may be repeated")
 	flags.BoolVar(&f.spa, "spa", false, "answer with index.html of --root where there is no such file (single-page application)")
 	flags.BoolVar(&f.builtin, "builtin", true, "serve the built-in endpoints under /_/")
-	flags.StringVar(&f.accessLog, "access-log", "", "write a line per request to this file; -: to the terminal")
+	flags.StringVar(&f.accessLog, "access-log", "", "write a line per request to this file, opened anew at SIGUSR1; -: to the terminal")
+	flags.StringVar(&f.accessLogFormat, "access-log-format", "", "what a line of it is: "+logFormatNames()+" [common]")
 	flags.StringVar(&f.user, "user", "", "whom to become once everything is open [the sudo user, else nobody]")
 	flags.IntVar(&f.procs, "procs", 0, "threads that run Go code at a time [as many as queues; GOMAXPROCS wins]")
 	flags.StringVar(&f.engine, "engine", "ustack", "whose TCP serves: "+strings.Join(engine.Names(), "|"))
@@ -90,6 +93,7 @@ type plan struct {
 	spa       bool
 	builtin   bool
 	accessLog string
+	logFormat func(*httpserver.Entry, []byte) []byte
 	procs     int // 0: leave GOMAXPROCS alone
 }
 
@@ -99,8 +103,8 @@ func (f *serveFlags) plan() (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{nodePlan: n, root: f.root, spa: f.spa, builtin: f.builtin, accessLog: f.accessLog}
-	for _, step := range []func(*serveFlags) error{p.setListeners, p.setFiles, p.setProcs, p.setUser} {
+	p := &plan{nodePlan: n, root: f.root, spa: f.spa, builtin: f.builtin}
+	for _, step := range []func(*serveFlags) error{p.setListeners, p.setFiles, p.setAccessLog, p.setProcs, p.setUser} {
 		if err := step(f); err != nil {
 			return nil, &usageError{err}
 		}

@@ -1,9 +1,16 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"io"
+	"maps"
 	"os"
+	"os/signal"
+	"slices"
+	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"ustack/httpserver"
@@ -16,9 +23,35 @@ const (
 	logBuffer = 64 << 10
 )
 
-// accessLog writes a line per answer in Common Log Format. Lines are gathered: a request costs no
-// system call.
+// logFormats are what --access-log-format knows.
+var logFormats = map[string]func(e *httpserver.Entry, line []byte) []byte{
+	"common":   (*httpserver.Entry).AppendCommon,
+	"combined": (*httpserver.Entry).AppendCombined,
+	"json":     (*httpserver.Entry).AppendJSON,
+}
+
+func logFormatNames() string { return strings.Join(slices.Sorted(maps.Keys(logFormats)), "|") }
+
+// setAccessLog reads --access-log and --access-log-format.
+func (p *plan) setAccessLog(f *serveFlags) error {
+	p.accessLog = f.accessLog
+	name := f.accessLogFormat
+	switch {
+	case name == "":
+		name = "common"
+	case p.accessLog == "":
+		return errors.New("--access-log-format: say where the log goes with --access-log FILE|-")
+	}
+	if p.logFormat = logFormats[name]; p.logFormat == nil {
+		return fmt.Errorf("--access-log-format %q: want one of %s", name, logFormatNames())
+	}
+	return nil
+}
+
+// accessLog writes a line per answer. Lines are gathered: a request costs no system call.
 type accessLog struct {
+	format func(*httpserver.Entry, []byte) []byte
+
 	mu    sync.Mutex
 	w     io.Writer
 	buf   []byte
@@ -26,8 +59,8 @@ type accessLog struct {
 	err   error // of a write; what follows is dropped
 }
 
-func newAccessLog(w io.Writer) *accessLog {
-	l := &accessLog{w: w}
+func newAccessLog(w io.Writer, format func(*httpserver.Entry, []byte) []byte) *accessLog {
+	l := &accessLog{w: w, format: format}
 	l.timer = time.AfterFunc(logInterval, l.flush)
 	l.timer.Stop()
 	return l
@@ -40,7 +73,7 @@ func (l *accessLog) add(e *httpserver.Entry) {
 	if len(l.buf) == 0 {
 		l.timer.Reset(logInterval)
 	}
-	l.buf = append(e.AppendCommon(l.buf), '\n')
+	l.buf = append(l.format(e, l.buf), '\n')
 	if len(l.buf) >= logBuffer {
 		l.write()
 	}
@@ -78,9 +111,9 @@ func openAccessLog(p *plan, c *console) (*accessLog, error) {
 	case "":
 		return nil, nil
 	case "-":
-		return newAccessLog(&lockedWriter{c, c.out}), nil
+		return newAccessLog(&lockedWriter{c, c.out}, p.logFormat), nil
 	}
-	f, err := os.OpenFile(p.accessLog, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	f, err := openLogFile(p.accessLog)
 	if err != nil {
 		return nil, err
 	}
@@ -88,5 +121,46 @@ func openAccessLog(p *plan, c *console) (*accessLog, error) {
 		f.Close()
 		return nil, err
 	}
-	return newAccessLog(f), nil
+	return newAccessLog(f, p.logFormat), nil
+}
+
+func openLogFile(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+}
+
+// reopen goes on in a new file at path: somebody has renamed the old one. If it cannot, it goes on in the old.
+func (l *accessLog) reopen(path string) error {
+	f, err := openLogFile(path)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.write()
+	err = l.err
+	if old, ok := l.w.(*os.File); ok {
+		err = errors.Join(err, old.Close())
+	}
+	l.w, l.err = f, nil
+	return err
+}
+
+// reopenOnSignal makes SIGUSR1 reopen the log of p, until stop is called. SIGHUP keeps its meaning: the terminal is gone.
+func (l *accessLog) reopenOnSignal(p *plan, c *console) (stop func()) {
+	if l == nil || p.accessLog == "-" {
+		return func() {}
+	}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGUSR1)
+	go func() {
+		for range signals {
+			if err := l.reopen(p.accessLog); err != nil {
+				c.note("access log: %v", err)
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(signals)
+	}
 }

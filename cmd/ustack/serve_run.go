@@ -39,6 +39,7 @@ func serve(p *plan, c *console) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("giving up root: %w", err), s.shutdown(context.Background()))
 	}
+	defer s.log.reopenOnSignal(p, c)()
 	s.start()
 	s.introduce()
 	ctx, stop := context.WithCancelCause(context.Background())

@@ -63,6 +63,7 @@ func TestPlanRefuses(t *testing.T) {
 		"--addr=10.91.0.2", "--addr=fd90::2", "--addr6=10.90.0.2", "--addr=x", "--host-addr=10.90.0.1", "--host-addr6=fd90::1", "--addr= --addr6=",
 		"--offload=maybe", "--impair=loss", "--impair=loss=1% --offload=on", "--engine=bsd", "--engine=kernel --pcap=f", "--engine=kernel --impair=loss=1%",
 		"--listen=80", "--listen=10.90.0.3:80", "--procs=-1", "--user=no-such-user", "--listen=",
+		"--access-log-format=json", "--access-log=- --access-log-format=clf", "--access-log=- --access-log-format=JSON",
 	} {
 		p, err := planOf(t, strings.Fields(args)...)
 		if u := (*usageError)(nil); err == nil {
@@ -280,7 +281,9 @@ func TestRunUsage(t *testing.T) {
 		"dance":                          {exitUsage, "dance"},
 		"serve --spa":                    {exitUsage, "--root DIR"},
 		"serve --root=. --header=Date:x": {exitUsage, "settled by each answer"},
-		"serve --addr=10.90.0.x":         {exitUsage, "10.90.0.x"},
+		"serve --access-log=- --access-log-format=x": {exitUsage, `--access-log-format "x": want one of combined|common|json`},
+		"serve --access-log-format=json":             {exitUsage, "--access-log FILE|-"},
+		"serve --addr=10.90.0.x":                     {exitUsage, "10.90.0.x"},
 	} {
 		var out bytes.Buffer
 		if code := run(strings.Fields(args), &out, &out); code != want.code || !strings.Contains(out.String(), want.text) {
