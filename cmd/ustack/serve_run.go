@@ -115,6 +115,7 @@ func (s *server) listen(l *listener, handler http.Handler) error {
 		IdleTimeout:       l.idleTimeout,
 		MaxRequests:       l.maxRequests,
 		MaxParallel:       l.maxParallel,
+		MinRate:           l.minRate,
 		MaxConnsPerClient: l.maxPerClient,
 		CloseMode:         l.closeMode,
 		ErrorLog:          s.console.logger(),

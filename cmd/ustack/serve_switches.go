@@ -29,6 +29,7 @@ type switches struct {
 	h2c          bool
 	maxRequests  int // of an HTTP connection; 0: no limit
 	maxPerClient int // HTTP connections of one client that are served at once; 0: no limit
+	minRate      int // octets a second that an HTTP client must move while the server waits for it; 0: no minimum
 	maxParallel  int // pipelined safe requests of an HTTP connection that are served at once
 	closeMode    httpserver.CloseMode
 }
@@ -93,6 +94,7 @@ var switchDefs = slices.Concat(tcpSwitches, []switchDef{
 	{"idle-timeout", "DUR", "1m0s", "how long a persistent HTTP connection may be silent", durSwitch(time.Millisecond, 24*time.Hour, func(s *switches) *time.Duration { return &s.idleTimeout })},
 	{"max-conns-per-client", "N", "0", "HTTP connections of one client that are served at once; others wait, then 503; 0: any number", intSwitch(0, math.MaxInt32, func(s *switches) *int { return &s.maxPerClient })},
 	{"max-parallel", "N", "1", "pipelined GETs and other safe requests of a connection that are served at once", intSwitch(1, 1024, func(s *switches) *int { return &s.maxParallel })},
+	{"min-rate", "N", "0", "octets a second that an HTTP client must send of a body and take of an answer, after the first 10 s; 0: none", intSwitch(0, math.MaxInt32, func(s *switches) *int { return &s.minRate })},
 	{"max-requests", "N", "0", "requests on one HTTP connection; 0: any number", intSwitch(0, math.MaxInt32, func(s *switches) *int { return &s.maxRequests })},
 })
 
@@ -165,9 +167,9 @@ func parseListener(s string, base switches) (listener, error) {
 
 // fit refuses switches that do not go together.
 func (s *switches) fit() error {
-	limits := s.maxRequests != 0 || s.maxPerClient != 0 || s.maxParallel > 1
+	limits := s.maxRequests != 0 || s.maxPerClient != 0 || s.maxParallel > 1 || s.minRate != 0
 	if s.h2c && (limits || s.closeMode != httpserver.CloseHalf) {
-		return errors.New("http=h2c is served by net/http, which has none of close, max-conns-per-client, max-parallel and max-requests: set them for the other listeners")
+		return errors.New("http=h2c is served by net/http, which has none of close, max-conns-per-client, max-parallel, max-requests and min-rate: set them for the other listeners")
 	}
 	return nil
 }

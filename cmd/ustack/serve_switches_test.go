@@ -89,7 +89,7 @@ func TestBadSwitches(t *testing.T) {
 		":80?mss=47", ":80?mss=65496", ":80?rcvbuf=1k", ":80?rcvbuf=2g", ":80?sndbuf=-1", ":80?sndbuf=9999999999g", ":80?msl=0s",
 		":80?cc=bbr", ":80?reset-input=no", ":80?idle-timeout=0s", ":80?max-requests=-1", ":80?close=no",
 		":80?http=2", ":80?http=h2c&max-requests=5", ":80?http=h2c&close=abort",
-		":80?http=h2c&max-parallel=2", ":80?http=h2c&max-conns-per-client=9",
+		":80?http=h2c&max-parallel=2", ":80?http=h2c&max-conns-per-client=9", ":80?http=h2c&min-rate=9",
 	} {
 		if l, err := parseListener(s, defaultSwitches()); err == nil {
 			t.Errorf("%q: got %+v", s, l)
