@@ -22,6 +22,7 @@ import (
 // node is a TCP/IP on its device: the engine of that name.
 type node struct {
 	stack  *stack.Stack  // of engine ustack, else nil
+	hub    *trace.Hub    // where events of the stack come from; nil without one
 	other  engine.Engine // any other
 	closer func() error  // what is left to close after the engine
 }
@@ -77,7 +78,7 @@ func newNode(l link.Link, p *nodePlan, c *console) (n *node, err error) {
 		n.other, n.closer = engine.Kernel(), l.Close
 		return n, addKernelAddrs(p)
 	}
-	var tracer func(*trace.Event)
+	var captured *trace.Ring
 	if p.pcap != "" {
 		capture, err := openCapture(p)
 		if err != nil {
@@ -87,7 +88,7 @@ func newNode(l link.Link, p *nodePlan, c *console) (n *node, err error) {
 		if p.engine == "gvisor" {
 			l = link.Tap(l, capture.writer.Tap)
 		} else {
-			tracer = capture.tracer(p, l.MTU())
+			captured = capture.follow(p, l.MTU())
 		}
 	}
 	if p.impaired {
@@ -99,15 +100,30 @@ func newNode(l link.Link, p *nodePlan, c *console) (n *node, err error) {
 		n.closer = func() error { return errors.Join(l.Close(), finish()) }
 		return n, err
 	}
-	n.stack, err = stack.New(stack.Config{
+	return n, n.startStack(l, p, c, captured)
+}
+
+// startStack starts our own stack on a link. captured keeps events from the first one on; nil: none.
+func (n *node) startStack(l link.Link, p *nodePlan, c *console, captured *trace.Ring) (err error) {
+	config := stack.Config{
 		Links:          []link.Link{l},
 		Addrs:          p.addrs,
 		Options:        p.switches.tcp,
-		Tracer:         tracer,
 		Logger:         slog.New(slog.NewTextHandler(c.err, nil)),
 		EphemeralPorts: [2]uint16{p.ports.lo, p.ports.hi},
-	})
-	return n, err
+	}
+	if captured != nil {
+		config.Tracer = captured.Trace
+	}
+	if n.stack, err = stack.New(config); err != nil {
+		return err
+	}
+	// From here on the stack has one tracer, the hub, which hands events to the capture as well.
+	n.hub = trace.NewHub(n.stack.SetTracer)
+	if captured != nil {
+		n.hub.Add(captured)
+	}
+	return nil
 }
 
 // addKernelAddrs gives the kernel the addresses that otherwise are the stack's, so that the same URLs

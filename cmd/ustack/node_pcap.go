@@ -47,8 +47,8 @@ func captureFile(p *nodePlan) (*os.File, error) {
 	return f, nil
 }
 
-// tracer returns what a stack with packets of mtu octets at most shall tell.
-func (c *capture) tracer(p *nodePlan, mtu int) func(*trace.Event) {
+// follow returns the ring for a stack with packets of mtu octets at most: what it keeps is written.
+func (c *capture) follow(p *nodePlan, mtu int) *trace.Ring {
 	limit := mtu
 	if p.snapLen > 0 {
 		limit = min(limit, p.snapLen)
@@ -58,7 +58,7 @@ func (c *capture) tracer(p *nodePlan, mtu int) func(*trace.Event) {
 		defer close(c.done)
 		c.writer.Follow(c.ring)
 	}()
-	return c.ring.Trace
+	return c.ring
 }
 
 // close writes what is left.

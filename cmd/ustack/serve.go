@@ -29,6 +29,7 @@ type serveFlags struct {
 	spa     bool
 	procs   int
 	user    string
+	control string
 	builtin bool
 
 	accessLog, accessLogFormat string
@@ -77,6 +78,7 @@ func (f *serveFlags) add(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.builtin, "builtin", true, "serve the built-in endpoints under /_/")
 	flags.StringVar(&f.accessLog, "access-log", "", "write a line per request to this file, opened anew at SIGUSR1; -: to the terminal")
 	flags.StringVar(&f.accessLogFormat, "access-log-format", "", "what a line of it is: "+logFormatNames()+" [common]")
+	flags.StringVar(&f.control, "control", "", "unix socket for ustack ss, top and trace; off: none [in /run or the session's directory, by the name of the device]")
 	flags.StringVar(&f.user, "user", "", "whom to become once everything is open [the sudo user, else nobody]")
 	flags.IntVar(&f.procs, "procs", 0, "threads that run Go code at a time [as many as queues; GOMAXPROCS wins]")
 	flags.StringVar(&f.engine, "engine", "ustack", "whose TCP serves: "+strings.Join(engine.Names(), "|"))
@@ -94,7 +96,8 @@ type plan struct {
 	builtin   bool
 	accessLog string
 	logFormat func(*httpserver.Entry, []byte) []byte
-	procs     int // 0: leave GOMAXPROCS alone
+	control   string // path of the socket; "": where clients look for it; controlOff: none
+	procs     int    // 0: leave GOMAXPROCS alone
 }
 
 // plan checks the flags. It touches nothing.
@@ -103,7 +106,7 @@ func (f *serveFlags) plan() (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{nodePlan: n, root: f.root, spa: f.spa, builtin: f.builtin}
+	p := &plan{nodePlan: n, root: f.root, spa: f.spa, builtin: f.builtin, control: f.control}
 	for _, step := range []func(*serveFlags) error{p.setListeners, p.setFiles, p.setAccessLog, p.setProcs, p.setUser} {
 		if err := step(f); err != nil {
 			return nil, &usageError{err}

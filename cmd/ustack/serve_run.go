@@ -32,6 +32,9 @@ func serve(p *plan, c *console) error {
 	if err != nil {
 		return err
 	}
+	if err := s.openControl(); err != nil {
+		return errors.Join(err, s.shutdown(context.Background()))
+	}
 	notes, err := priv.Drop(p.user)
 	for _, n := range notes {
 		c.note("%s", n)
@@ -64,6 +67,7 @@ type server struct {
 	open    []net.Listener // one for each of the plan's
 	https   []webServer
 	log     *accessLog
+	control *controlRoom // nil: none
 	serving sync.WaitGroup
 	broken  chan error // the first failure while serving
 }
@@ -131,6 +135,7 @@ func (s *server) listen(l *listener, handler http.Handler) error {
 
 // start serves.
 func (s *server) start() {
+	s.control.start(s)
 	for i, ln := range s.open {
 		s.serving.Go(func() {
 			err := s.https[i].Serve(ln)
@@ -173,7 +178,8 @@ func (s *server) shutdown(ctx context.Context) error {
 			err = errors.Join(err, e, h.Close())
 		}
 	}
-	err = errors.Join(err, s.node.Close())
+	// Who watches sees the end.
+	err = errors.Join(err, s.node.Close(), s.control.close())
 	s.serving.Wait()
 	return errors.Join(err, s.closeLog())
 }
@@ -236,6 +242,9 @@ func (s *server) introduce() {
 	fmt.Fprintf(&b, "    sudo wireshark -k -i %s        (or: sudo tshark -i %s)\n", watch, watch)
 	if s.plan.pcap != "" {
 		fmt.Fprintf(&b, "    wireshark %s        (every packet so far)\n", s.plan.pcap)
+	}
+	if s.control != nil && s.node.stack != nil {
+		fmt.Fprintf(&b, "    ustack ss%[1]s        ustack top%[1]s        ustack trace%[1]s\n", s.control.flags(s.plan))
 	}
 	fmt.Fprintf(&b, "\nCtrl-C ends it.")
 	s.console.say("%s", b.String())
