@@ -103,6 +103,7 @@ func (o *ssOptions) run(ctx context.Context, w io.Writer, keep sockstat.Filter) 
 		if err != nil {
 			return err
 		}
+		page = []byte(control.Printable(string(page)))
 		if o.watch > 0 && !o.json {
 			page = append(separator(w, n), page...)
 		}

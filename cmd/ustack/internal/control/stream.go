@@ -12,22 +12,22 @@ import (
 
 // Event is a line of a trace: see docs/trace.md, and docs/control.md for what is added here.
 type Event struct {
-	Event       string         `json:"event"`
-	Time        time.Time      `json:"time"`
-	Local       netip.AddrPort `json:"local"`
-	Remote      netip.AddrPort `json:"remote"`
-	Flags       string         `json:"flags"`
-	Seq         uint32         `json:"seq"`
-	Ack         uint32         `json:"ack"`
-	Window      int            `json:"window"`
-	Payload     int            `json:"payload"`
-	Cause       string         `json:"cause"`
-	Held        string         `json:"held"`
-	Drop        string         `json:"drop"`
-	Error       string         `json:"error"`
-	State       string         `json:"state"`
-	Phase       string         `json:"phase"`
-	Retransmits int            `json:"retransmits"`
+	Event   string         `json:"event"`
+	Time    time.Time      `json:"time"`
+	Local   netip.AddrPort `json:"local"`
+	Remote  netip.AddrPort `json:"remote"`
+	Flags   string         `json:"flags"`
+	Seq     uint32         `json:"seq"`
+	Ack     uint32         `json:"ack"`
+	Window  int            `json:"window"`
+	Payload int            `json:"payload"`
+	Cause   string         `json:"cause"`
+	Held    string         `json:"held"`
+	Drop    string         `json:"drop"`
+	Error   string         `json:"error"`
+	State   string         `json:"state"`
+	Phase   string         `json:"phase"`
+	Cwnd    int            `json:"cwnd"`
 
 	Comment string `json:"comment"`
 	Lost    uint64 `json:"lost"` // of event "lost": how many are missing here
