@@ -64,7 +64,7 @@ func newRootCommand() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddCommand(newServeCommand(), newDemoCommand(), newGetCommand(), newExplainCommand())
-	root.AddCommand(newSSCommand(), newTraceCommand())
+	root.AddCommand(newSSCommand(), newTraceCommand(), newTopCommand())
 	return root
 }
 
