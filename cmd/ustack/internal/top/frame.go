@@ -185,4 +185,6 @@ func (f *Frame) keys() string {
 }
 
 // cut makes a line no longer than the frame is wide.
-func (f *Frame) cut(line string) string { return strings.TrimRight(fit(line, f.Width, false, f.ASCII), " ") }
+func (f *Frame) cut(line string) string {
+	return strings.TrimRight(fit(line, f.Width, false, f.ASCII), " ")
+}
