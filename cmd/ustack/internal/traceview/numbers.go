@@ -25,7 +25,7 @@ type numbers struct{ flows map[flow]*bases }
 // maxFlows bounds what numbers remembers: connections that never come about do not end either.
 const maxFlows = 10_000
 
-// relative returns the sequence and the acknowledgement number of a segment, counted from the bases.
+// relative returns the sequence and the acknowledgement number of a segment, counted from the bases; 0 for one it has not.
 func (n *numbers) relative(e *control.Event) (seq, ack uint32) {
 	b := n.flows[flowOf(e)]
 	if b == nil {
@@ -45,7 +45,10 @@ func (n *numbers) relative(e *control.Event) (seq, ack uint32) {
 	case !*knowSender:
 		*sender, *knowSender = e.Seq-1, true
 	}
-	if hasACK(e) && !*knowOther {
+	if !hasACK(e) {
+		return e.Seq - *sender, 0
+	}
+	if !*knowOther {
 		*other, *knowOther = e.Ack-1, true
 	}
 	return e.Seq - *sender, e.Ack - *other
