@@ -38,7 +38,7 @@ func newSSCommand() *cobra.Command {
 			"with expressions of  src HOST  dst HOST  sport OP :PORT  dport OP :PORT  and  or  not  ( ).  HOST is ADDRESS[/BITS][:PORT].",
 		Example: "  ustack ss\n  ustack ss state established 'sport = :80'\n  ustack ss --watch 'dst 10.90.0.0/24 and not dport < :1024'\n  ustack ss --json | jq '.conns[].cwnd'",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			keep, err := o.check(args)
+			keep, err := o.check(o.takeInterval(args))
 			if err != nil {
 				return &usageError{err}
 			}
@@ -68,6 +68,19 @@ func (o *ssOptions) addHabits(cmd *cobra.Command) {
 		cmd.Flags().BoolP(h.name, h.short, true, "as always")
 		cmd.Flags().Lookup(h.name).Hidden = true
 	}
+}
+
+// takeInterval takes "--watch 500ms" for what people mean: an optional value has to be joined by "=", so that the flag
+// parser leaves the time among the arguments. No word of a filter is a time.
+func (o *ssOptions) takeInterval(args []string) []string {
+	for i, a := range args {
+		d, err := time.ParseDuration(a)
+		if o.watch > 0 && err == nil && d > 0 {
+			o.watch = d
+			return slices.Delete(slices.Clone(args), i, i+1)
+		}
+	}
+	return args
 }
 
 // check reads the filter and what else does not go without saying.
