@@ -104,6 +104,9 @@ func furnish() error {
 	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
 		return fmt.Errorf("mount /proc: %w", err)
 	}
+	if err := unix.Mount("run", "/run", "tmpfs", 0, "mode=755"); err != nil { // where servers elsewhere have their sockets
+		return fmt.Errorf("mount /run: %w", err)
+	}
 	if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
 		return fmt.Errorf("bring up loopback: %w: %s", err, out)
 	}
