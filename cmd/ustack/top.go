@@ -11,7 +11,7 @@ import (
 	"ustack/cmd/ustack/internal/control"
 	"ustack/cmd/ustack/internal/top"
 
-	tea "github.com/charmbracelet/bubbletea"
+	tea "charm.land/bubbletea/v2"
 	"github.com/spf13/cobra"
 )
 

@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
-	tea "github.com/charmbracelet/bubbletea"
-	"github.com/charmbracelet/lipgloss"
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
 )
 
 // Ask gets the next sample.
@@ -26,7 +26,7 @@ type model struct {
 func Run(ctx context.Context, ask Ask, interval time.Duration, frame Frame, options ...tea.ProgramOption) error {
 	frame.Styles = colours()
 	m := &model{ctx: ctx, ask: ask, interval: interval, frame: frame}
-	_, err := tea.NewProgram(m, append([]tea.ProgramOption{tea.WithContext(ctx), tea.WithAltScreen(), tea.WithoutSignalHandler()}, options...)...).Run()
+	_, err := tea.NewProgram(m, append([]tea.ProgramOption{tea.WithContext(ctx), tea.WithoutSignalHandler()}, options...)...).Run()
 	if m.err != nil || ctx.Err() != nil {
 		return m.err
 	}
@@ -53,14 +53,14 @@ func Once(ctx context.Context, ask Ask, interval time.Duration, frame Frame) (st
 	return frame.Draw(&h) + "\n", nil
 }
 
+// colours are for terminals; bubbletea leaves out what a terminal, or NO_COLOR, does not want.
 func colours() Styles {
-	of := func(s lipgloss.Style) Style { return func(text string) string { return s.Render(text) } }
 	return Styles{
-		Title:  of(lipgloss.NewStyle().Bold(true)),
-		Head:   of(lipgloss.NewStyle().Reverse(true)),
-		Sorted: of(lipgloss.NewStyle().Bold(true)),
-		Bad:    of(lipgloss.NewStyle().Foreground(lipgloss.Color("1"))),
-		Dim:    of(lipgloss.NewStyle().Faint(true)),
+		Title:  ansi.NewStyle().Bold().Styled,
+		Head:   ansi.NewStyle().Reverse(true).Styled,
+		Sorted: ansi.NewStyle().Bold().Styled,
+		Bad:    ansi.NewStyle().ForegroundColor(ansi.Red).Styled,
+		Dim:    ansi.NewStyle().Faint().Styled,
 	}
 }
 
@@ -86,7 +86,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
 		m.frame.Width, m.frame.Height = msg.Width, msg.Height
-	case tea.KeyMsg:
+	case tea.KeyPressMsg:
 		return m, m.key(msg.String())
 	case sampled:
 		if !m.paused {
@@ -123,7 +123,7 @@ func (m *model) key(name string) tea.Cmd {
 		f.Offset += f.Height / 2
 	case "home":
 		f.Offset = 0
-	case " ":
+	case "space":
 		m.paused = !m.paused
 		f.Note = ""
 		if m.paused {
@@ -134,9 +134,12 @@ func (m *model) key(name string) tea.Cmd {
 }
 
 // View draws the page. Before the first sample, and before the size is known, there is none.
-func (m *model) View() string {
-	if m.history.last.Conns.Time.IsZero() || m.frame.Height == 0 {
-		return ""
+func (m *model) View() tea.View {
+	page := ""
+	if !m.history.last.Conns.Time.IsZero() && m.frame.Height > 0 {
+		page = m.frame.Draw(&m.history)
 	}
-	return m.frame.Draw(&m.history)
+	v := tea.NewView(page)
+	v.AltScreen = true
+	return v
 }

@@ -13,7 +13,7 @@ import (
 
 	"ustack/cmd/ustack/internal/control"
 
-	tea "github.com/charmbracelet/bubbletea"
+	tea "charm.land/bubbletea/v2"
 )
 
 var start = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
@@ -195,7 +195,7 @@ func TestWords(t *testing.T) {
 }
 
 // press sends a key to a model.
-func press(m *model, key tea.KeyMsg) bool {
+func press(m *model, key tea.KeyPressMsg) bool {
 	_, cmd := m.Update(key)
 	return cmd != nil
 }
@@ -204,35 +204,35 @@ func TestKeys(t *testing.T) {
 	m := &model{history: *history(), frame: NewFrame(), interval: time.Second}
 	m.Update(tea.WindowSizeMsg{Width: 80, Height: 9})
 	for range 20 {
-		press(m, tea.KeyMsg{Type: tea.KeyRight})
+		press(m, tea.KeyPressMsg{Code: tea.KeyRight})
 	}
 	if m.frame.Sort != columnAgain {
 		t.Errorf("sorted by %d", m.frame.Sort)
 	}
 	for range 20 {
-		press(m, tea.KeyMsg{Type: tea.KeyLeft})
+		press(m, tea.KeyPressMsg{Code: tea.KeyLeft})
 	}
-	press(m, tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("r")})
+	press(m, tea.KeyPressMsg{Code: 'r', Text: "r"})
 	if m.frame.Sort != byRate || !m.frame.Reverse {
 		t.Errorf("sorted by %d, reverse %v", m.frame.Sort, m.frame.Reverse)
 	}
 	for range 20 {
-		press(m, tea.KeyMsg{Type: tea.KeyDown})
+		press(m, tea.KeyPressMsg{Code: tea.KeyDown})
 	}
-	page := m.View()
+	page := m.View().Content
 	if lines := strings.Split(page, "\n"); len(lines) != 9 || !strings.HasPrefix(lines[3], "10.90.0.1:30001") || m.frame.Offset != 1 {
 		t.Errorf("scrolled by %d:\n%s", m.frame.Offset, page)
 	}
-	press(m, tea.KeyMsg{Type: tea.KeySpace, Runes: []rune(" ")})
+	press(m, tea.KeyPressMsg{Code: tea.KeySpace, Text: " "})
 	m.Update(sampled(sample(9)))
-	if len(m.history.Rows) != 3 || !strings.Contains(m.View(), "paused") {
-		t.Errorf("not paused:\n%s", m.View())
+	if len(m.history.Rows) != 3 || !strings.Contains(m.View().Content, "paused") {
+		t.Errorf("not paused:\n%s", m.View().Content)
 	}
-	press(m, tea.KeyMsg{Type: tea.KeySpace, Runes: []rune(" ")})
+	press(m, tea.KeyPressMsg{Code: tea.KeySpace, Text: " "})
 	if _, cmd := m.Update(sampled(sample(9))); cmd == nil || len(m.history.Rows) != 0 {
 		t.Error("it does not go on")
 	}
-	for _, key := range []tea.KeyMsg{{Type: tea.KeyRunes, Runes: []rune("q")}, {Type: tea.KeyCtrlC}} {
+	for _, key := range []tea.KeyPressMsg{{Code: 'q', Text: "q"}, {Code: 'c', Mod: tea.ModCtrl}} {
 		_, cmd := m.Update(key)
 		if cmd == nil || cmd() != tea.Quit() {
 			t.Errorf("%v does not end it", key)
