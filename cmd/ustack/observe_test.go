@@ -83,7 +83,7 @@ func TestSS(t *testing.T) {
 			t.Errorf("%+v, %v", list, err)
 		}
 	}
-	if out, _ := command(t, exitOK, "ss", "-s", "--control", socket); !strings.HasPrefix(out, "TCP: 2 connections") || !strings.Contains(out, "packets-in") {
+	if out, _ := command(t, exitOK, "ss", "-s", "--control", socket); !strings.HasPrefix(out, "TCP: connections 2") || !strings.Contains(out, "packets-in") {
 		t.Errorf("summary:\n%s", out)
 	}
 	if err := s.shutdown(t.Context()); err != nil {
@@ -178,7 +178,7 @@ func TestTopOnce(t *testing.T) {
 	_, c, socket := observed(t)
 	fetchText(t, c, "http://10.90.0.2/_/bytes/100000")
 	out, _ := command(t, exitOK, "top", "--once", "--ascii", "--interval", "50ms", "--control", socket)
-	if !strings.HasPrefix(out, "ustack: 1 connections, 0 half-open") || !regexp.MustCompile(`(?m)^10\.90\.0\.1:\d+ +80 ESTAB `).MatchString(out) {
+	if !strings.HasPrefix(out, "ustack: connections 1, half-open 0") || !regexp.MustCompile(`(?m)^10\.90\.0\.1:\d+ +80 ESTAB `).MatchString(out) {
 		t.Errorf("%s", out)
 	}
 	if _, errs := command(t, exitUsage, "top", "--control", socket); !strings.Contains(errs, "--once") {

@@ -64,7 +64,7 @@ func newSSCommand() *cobra.Command {
 
 // addHabits takes the flags that people give to ss out of habit, for what is so anyway.
 func (o *ssOptions) addHabits(cmd *cobra.Command) {
-	for _, h := range []struct{ name, short string }{{"tcp", "t"}, {"info", "i"}, {"numeric", "n"}, {"oneline", "O"}} {
+	for _, h := range []struct{ name, short string }{{"all", "a"}, {"tcp", "t"}, {"info", "i"}, {"numeric", "n"}, {"oneline", "O"}} {
 		cmd.Flags().BoolP(h.name, h.short, true, "as always")
 		cmd.Flags().Lookup(h.name).Hidden = true
 	}

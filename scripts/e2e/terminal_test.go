@@ -112,7 +112,7 @@ func TestTopOnTerminal(t *testing.T) {
 	}
 	term := openTerminal(t, "top", "--interval", "100ms")
 	term.expect(t, "\x1b[?1049h") // the alternate screen
-	for _, want := range []string{"ustack: 1 connections · 0 half-open", host4 + ":", "ESTAB", "█", "q quit"} {
+	for _, want := range []string{"ustack: connections 1 · half-open 0", host4 + ":", "ESTAB", "█", "q quit"} {
 		term.expect(t, want)
 	}
 	term.Write([]byte(" "))

@@ -49,6 +49,9 @@ func Open(path, device string, who Owners) (*Socket, error) {
 func openIn(base, device string, who Owners) (*Socket, error) {
 	path := at(base, device)
 	dir := filepath.Dir(path)
+	if err := inUse(path); err != nil { // before the directory is taken from whom it is
+		return nil, err
+	}
 	if err := ownDirectory(dir); err != nil {
 		return nil, err
 	}
@@ -119,6 +122,19 @@ func listen(path string, owner priv.User) (*Socket, error) {
 // staleTime is how long a server may take to answer a connect.
 const staleTime = time.Second
 
+// inUse is an error if somebody listens at path, or may do so.
+func inUse(path string) error {
+	c, err := net.DialTimeout("unix", path, staleTime)
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	c.Close()
+	return fmt.Errorf("%s: another server listens there: %w", path, syscall.EADDRINUSE)
+}
+
 // removeStale removes the socket of a server that has ended. Anything else at path is an error.
 func removeStale(path string) error {
 	info, err := os.Lstat(path)
@@ -131,15 +147,10 @@ func removeStale(path string) error {
 	if info.Mode().Type() != fs.ModeSocket {
 		return fmt.Errorf("%s is there already, and is no socket", path)
 	}
-	c, err := net.DialTimeout("unix", path, staleTime)
-	if err == nil {
-		c.Close()
-		return fmt.Errorf("%s: another server listens there: %w", path, syscall.EADDRINUSE)
+	if err := inUse(path); err != nil {
+		return err
 	}
-	if errors.Is(err, syscall.ECONNREFUSED) {
-		return os.Remove(path)
-	}
-	return err
+	return os.Remove(path)
 }
 
 // Path is where the socket is.

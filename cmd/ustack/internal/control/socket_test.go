@@ -80,7 +80,7 @@ func TestSocketDirectory(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(base, "ustack-test1"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openIn(base, "test1", self(t)); err == nil || !strings.Contains(err.Error(), "no directory") {
+	if _, err := openIn(base, "test1", self(t)); err == nil || !strings.Contains(err.Error(), "directory") {
 		t.Errorf("a file in the directory's place: %v", err)
 	}
 }
@@ -103,6 +103,12 @@ func TestSocketForOthers(t *testing.T) {
 			if info, err := os.Lstat(path); err != nil || ownerOf(info) != want {
 				t.Errorf("%s belongs to %d, %v: want %d", path, ownerOf(info), err, want)
 			}
+		}
+		if _, err := openIn(base, "test0", who); !errors.Is(err, syscall.EADDRINUSE) {
+			t.Errorf("a second server: %v", err)
+		}
+		if info, err := os.Lstat(filepath.Dir(s.Path())); err != nil || ownerOf(info) != 65534 {
+			t.Errorf("the second server takes the directory: %d, %v", ownerOf(info), err)
 		}
 		s.UnixListener.Close() // as if killed
 	}

@@ -202,7 +202,7 @@ func TestSummary(t *testing.T) {
 		Drops:    map[string]uint64{"tcp-paws": 4, "listen-backlog-full": 5},
 		Links:    []control.Link{{RxPackets: 12, RxBytes: 1200, TxPackets: 7, TxBytes: 700, QueueDrops: 2, WriteErrors: 1}},
 	})
-	want := "TCP: 3 connections, 1 half-open, 2 in TIME-WAIT; queues hold 100 of 1000 octets\n" +
+	want := "TCP: connections 3, half-open 1, TIME-WAIT 2; queues hold 100 of 1000 octets\n" +
 		"link 0: in 12 packets, 1200 octets, out 7 packets, 700 octets; lost 2 in the queue, 1 on writing\n" +
 		"counters:\n            12  packets-in\n" +
 		"drops:\n             5  listen-backlog-full\n             4  tcp-paws (RFC 7323 §5)\n"

@@ -93,8 +93,8 @@ func (f *Frame) summary(h *History) []string {
 		dot = ", "
 	}
 	first := strings.Join([]string{
-		fmt.Sprintf("ustack: %d connections", s.Conns), fmt.Sprintf("%d half-open", s.HalfOpen),
-		fmt.Sprintf("%d in TIME-WAIT", s.TimeWait), "queues hold " + short(float64(s.MemoryUsed)),
+		fmt.Sprintf("ustack: connections %d", s.Conns), fmt.Sprintf("half-open %d", s.HalfOpen),
+		fmt.Sprintf("TIME-WAIT %d", s.TimeWait), "queues hold " + short(float64(s.MemoryUsed)),
 	}, dot)
 	second := strings.Join([]string{
 		"link in " + short(h.LinkIn*8) + "b/s", "out " + short(h.LinkOut*8) + "b/s", f.lost(h),

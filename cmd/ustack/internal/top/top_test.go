@@ -93,7 +93,7 @@ func TestDraw(t *testing.T) {
 	page := f.Draw(history())
 	lines := strings.Split(page, "\n")
 	want := []string{
-		"ustack: 3 connections · 1 half-open · 2 in TIME-WAIT · queues hold 0",
+		"ustack: connections 3 · half-open 1 · TIME-WAIT 2 · queues hold 0",
 		"link in 8.00kb/s · out 8.00Mb/s · lost: 4 in the device's queue, 0 on writing",
 		"PEER                   PORT STATE    IN b/s OUT b/s   CWND            SRTT REXMT",
 		"10.90.0.1:30002          80 ESTAB     40.0k   20.0M  2.51M ▁█       12.3ms     3",
