@@ -140,6 +140,12 @@ func (m *multiplexed) fetch(j *job, s *stream) {
 		req.Body, _ = req.GetBody() // the reader of a string: no error
 	}
 	resp, err := m.conn.RoundTrip(req)
+	if err == nil {
+		select {
+		case <-s.begun: // the goroutine that has written the request may be slower than its response
+		case <-m.ctx.Done():
+		}
+	}
 	m.note(j, s)
 	if err == nil {
 		m.answered.Store(true)
