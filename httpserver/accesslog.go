@@ -159,8 +159,9 @@ func appendEscaped(b []byte, s string) []byte {
 	return b
 }
 
-// log tells the access log about x, whose answer is complete.
+// log counts x, whose answer is complete, and tells the access log about it.
 func (c *conn) log(x *exchange) {
+	c.count(x)
 	if c.srv.AccessLog == nil {
 		return
 	}

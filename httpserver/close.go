@@ -129,6 +129,7 @@ func (c *conn) close(reason CloseReason) {
 		t.reason = reason
 		t.out.discard()
 	}
+	c.srv.stats.ended(reason)
 	c.setPhase(phaseOver)
 	c.nc.Close()
 	c.stopDiscard()

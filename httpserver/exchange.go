@@ -24,8 +24,9 @@ type exchange struct {
 	ctx   requestContext
 	body  *body // nil: the request has none
 	w     response
-	start time.Time // with an access log
-	text  []byte    // the head, which the Request's strings lie in
+	start time.Time     // with an access log
+	begun time.Duration // on the server's clock, if it is timed
+	text  []byte        // the head, which the Request's strings lie in
 
 	number int // of the request on its connection, from 1
 	place  int // in its burst, from 1
@@ -197,8 +198,11 @@ func (c *conn) handlerOf(x *exchange) http.Handler {
 	return c.srv.handler()
 }
 
-// stamp notes when x began, for the log.
+// stamp notes when x began, for the log and the counters.
 func (c *conn) stamp(x *exchange) {
+	if x.timed() {
+		x.begun = c.srv.clock()
+	}
 	if c.srv.AccessLog != nil {
 		x.start = time.Now()
 	}
@@ -370,6 +374,7 @@ func (c *conn) hijack() (net.Conn, *bufio.ReadWriter, error) {
 	c.setPhase(phaseOver)
 	c.nc.SetDeadline(time.Time{})
 	c.turn.reason = ReasonHijacked
+	c.srv.stats.ended(ReasonHijacked)
 	c.leave(http.StateHijacked)
 	r := bufio.NewReader(c.nc)
 	if len(early) > 0 {

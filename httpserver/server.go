@@ -99,6 +99,7 @@ type Server struct {
 	lingering atomic.Int32 // plain connections that do
 	stamp     atomic.Pointer[stamp]
 	turns     sync.Pool // of *turn
+	stats     statCounters
 
 	timeouts sync.Mutex // of the lists
 	heads    timeoutList[conn]

@@ -17,7 +17,8 @@ type turn struct {
 	text      []byte        // with ReuseRequests: what remote may lie in
 	discarded chan struct{} // closed when what startDiscard began has ended; nil: nothing began
 	reason    CloseReason   // why the connection ends
-	kept      bool          // by a handler that has hijacked the connection or did not return
+	tally     tally
+	kept      bool // by a handler that has hijacked the connection or did not return
 }
 
 // beginTurn gives the connection a turn, unless it has one.
@@ -45,7 +46,13 @@ func newTurn(s *Server) *turn {
 // endTurn gives the connection's turn back, unless a handler may still use what it holds.
 func (c *conn) endTurn() {
 	t := c.turn
-	if t == nil || t.kept {
+	if t == nil {
+		return
+	}
+	if t.tally.answers > 0 {
+		c.srv.stats.add(&t.tally)
+	}
+	if t.kept {
 		return
 	}
 	c.turn = nil
