@@ -68,3 +68,38 @@ func TestLossyLink(t *testing.T) {
 		}
 	}
 }
+
+// TestSentByCause: every segment is counted under its cause, what is sent again as well.
+func TestSentByCause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		la, lb := link.Pair(link.PairConfig{QueueLen: 10_000})
+		f := link.Faults{Loss: 2, Delay: 10 * time.Millisecond}
+		h := &hosts{
+			a: newStack(t, link.Impair(la, link.Spec{Out: f, Seed: 7}), addrA4, addrA6),
+			b: newStack(t, lb, addrB4, addrB6),
+		}
+		a, b := h.pair(t)
+		go func() {
+			a.Write(make([]byte, 1<<20))
+			a.CloseWrite()
+		}()
+		if n, err := io.Copy(io.Discard, b); n != 1<<20 || err != nil {
+			t.Fatalf("%d octets arrived, %v", n, err)
+		}
+		st := h.a.Stats()
+		again := st.Sent["fast-retransmit"] + st.Sent["tail-loss-probe"] + st.Sent["rto"]
+		if st.Sent["syn"] != 1 || st.Sent["data"] < 20 || again == 0 {
+			t.Errorf("sent: %v", st.Sent)
+		}
+		sum := uint64(0)
+		for _, n := range st.Sent {
+			sum += n
+		}
+		if info := a.Info(); sum != st.Counters["tcp-segments-out"] || again < info.Retransmits {
+			t.Errorf("%d segments in %v; the counter says %d, the connection has sent %d again",
+				sum, st.Sent, st.Counters["tcp-segments-out"], info.Retransmits)
+		}
+		a.Close()
+		b.Close()
+	})
+}

@@ -175,7 +175,7 @@ func (q *queue) sendPacket(sc *scratch, key *flowKey, label uint32, id uint16) u
 	} else {
 		binary.BigEndian.PutUint16(sum, ippkt.TransportChecksum(hdr[ipLen:], &o.Payload, pseudo))
 	}
-	q.count.own[countSegsOut].Add(1)
+	q.count.sent[o.Cause].Add(1)
 	if q.s.traced() {
 		q.traceOut(sc, key, off, hdr, &o.Payload)
 	}

@@ -14,7 +14,6 @@ type counter uint8
 const (
 	countPacketsIn counter = iota
 	countSegsIn
-	countSegsOut
 	countWriteErrors
 	countNotOurs
 	countLand
@@ -65,7 +64,6 @@ const (
 var counterNames = [numCounters]string{
 	countPacketsIn:         "packets-in",
 	countSegsIn:            "tcp-segments-in",
-	countSegsOut:           "tcp-segments-out",
 	countWriteErrors:       "write-errors",
 	countNotOurs:           "ip-not-ours",
 	countLand:              "ip-own-source",
@@ -111,10 +109,13 @@ var counterNames = [numCounters]string{
 	countICMPStale:         "icmp-errors-stale",
 }
 
+// segmentsOut names in Stats.Counters what Stats.Sent adds up to.
+const segmentsOut = "tcp-segments-out"
+
 // isDrop tells the counters of lost or refused packets from those of work done.
 func (c counter) isDrop() bool {
 	switch c {
-	case countPacketsIn, countSegsIn, countSegsOut, countRefused, countEcho, countICMPErrors, countICMPForbidden,
+	case countPacketsIn, countSegsIn, countRefused, countEcho, countICMPErrors, countICMPForbidden,
 		countICMPLimited, countICMPNotice, countFragments, countFragmentsOut, countReassembled,
 		countCookiesOut, countCookiesIn, countFastOpen:
 		return false
@@ -127,6 +128,8 @@ type counters struct {
 	own [numCounters]atomic.Uint64
 	ip  [ippkt.NumReasons]atomic.Uint64
 	tcp [tcb.NumDrops]atomic.Uint64
+	// sent are the segments that were sent, by cause.
+	sent [tcb.CauseReset + 1]atomic.Uint64
 }
 
 // Stats are the counters of a stack since it was made.
@@ -136,6 +139,9 @@ type Stats struct {
 	Drops map[string]uint64
 	// Counters are the rest: packets and segments in and out, RSTs and ICMP messages sent.
 	Counters map[string]uint64
+	// Sent are the segments that were sent, by what tcb.Cause calls their cause; a super-segment that the device cuts
+	// counts once. Causes that never occurred are left out.
+	Sent map[string]uint64
 	// Links are the counters of the links, in the order of Config.Links.
 	Links []link.Stats
 	// Conns, HalfOpen and TimeWait are flows at the moment.
@@ -149,6 +155,7 @@ func (s *Stack) Stats() Stats {
 	st := Stats{
 		Drops:        make(map[string]uint64),
 		Counters:     make(map[string]uint64),
+		Sent:         make(map[string]uint64),
 		MemoryUsed:   s.mem.used.Load(),
 		MemoryBudget: s.mem.budget,
 	}
@@ -170,6 +177,11 @@ func (s *Stack) Stats() Stats {
 		}
 		for i := range q.count.tcp {
 			add(st.Drops, dropPrefix+tcb.Drop(i).String(), q.count.tcp[i].Load())
+		}
+		for i := range q.count.sent {
+			n := q.count.sent[i].Load()
+			add(st.Sent, tcb.Cause(i).String(), n)
+			add(st.Counters, segmentsOut, n)
 		}
 	}
 	for _, l := range s.cfg.Links {
