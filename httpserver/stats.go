@@ -69,17 +69,14 @@ type tally struct {
 const timedEvery = 16
 
 // timed reports whether x is one of those whose duration is measured.
-func (x *exchange) timed() bool { return x.number%timedEvery == 1 }
+func (x *exchange) timed() bool { return uint(x.number)%timedEvery == 1 }
 
 // count counts x, whose answer is complete.
 func (c *conn) count(x *exchange) {
 	t := &c.turn.tally
 	t.answers++
-	class := x.w.status / 100
-	if class >= len(t.requests) {
-		class = len(t.requests) - 1
-	}
-	t.requests[class]++
+	class := uint(x.w.status) / 100
+	t.requests[min(class, uint(len(t.requests)-1))]++
 	t.headBytes += x.w.headSize
 	if !x.w.head {
 		t.bodyBytes += x.w.written
