@@ -70,16 +70,19 @@ type server struct {
 	control *controlRoom // nil: none
 	serving sync.WaitGroup
 	broken  chan error // the first failure while serving
+	glass   glass
 }
 
 // prepare opens everything that a server needs; nothing is served before start. open makes the node: on
 // a device, or on something else.
 func prepare(p *plan, c *console, open func(*nodePlan, *console) (*node, error)) (*server, error) {
-	handler, err := site.Handler(site.Config{Root: p.root, Header: p.header, SPA: p.spa, Builtin: p.builtin, Engine: p.engine})
+	s := &server{plan: p, console: c, broken: make(chan error, 1)}
+	handler, err := site.Handler(site.Config{
+		Root: p.root, Header: p.header, SPA: p.spa, Builtin: p.builtin, Engine: p.engine, More: s.glass.endpoints(),
+	})
 	if err != nil {
 		return nil, err
 	}
-	s := &server{plan: p, console: c, broken: make(chan error, 1)}
 	if s.log, err = openAccessLog(p, c); err != nil {
 		return nil, fmt.Errorf("access log: %w", err)
 	}
@@ -91,6 +94,7 @@ func prepare(p *plan, c *console, open func(*nodePlan, *console) (*node, error))
 			return nil, errors.Join(err, s.shutdown(context.Background()))
 		}
 	}
+	s.glass.open(s)
 	return s, nil
 }
 
@@ -172,6 +176,7 @@ func (s *server) wait(ctx context.Context) error {
 // shutdown takes nobody new, finishes what has begun, and closes everything. When ctx is done it no
 // longer waits for anybody.
 func (s *server) shutdown(ctx context.Context) error {
+	s.glass.close()
 	var err error
 	for _, h := range s.https {
 		if e := h.Shutdown(ctx); e != nil {

@@ -17,6 +17,8 @@
 //	                                      connection; Wire-Connection is the connection's number in /_/wire
 //	GET      /_/writes/{k}x{n}?gap=DUR    k flushed writes of n octets, gap apart
 //	GET      /_/wire                      JSON: what the server knows of the request's connection
+//
+// and those of Config.More.
 package site
 
 import (
@@ -44,6 +46,8 @@ type Config struct {
 	SPA    bool
 	// Builtin adds the endpoints under /_/.
 	Builtin bool
+	// More are further endpoints under /_/ by their patterns: what knows the stack stands elsewhere.
+	More map[string]http.Handler
 	// Engine names the TCP underneath, for /_/wire.
 	Engine string
 }
@@ -90,6 +94,9 @@ func register(mux *http.ServeMux, c *Config) {
 	handle("/_/objects/{n}/{i}", object, http.MethodGet)
 	handle("/_/writes/{spec}", writes, http.MethodGet)
 	handle("/_/wire", wire(c), http.MethodGet)
+	for pattern, h := range c.More {
+		handle(pattern, h.ServeHTTP, http.MethodGet)
+	}
 }
 
 func registerFiles(mux *http.ServeMux, c *Config) error {
