@@ -22,13 +22,16 @@ type Panel struct {
 	streams sync.Map // of flow: the connections that carry streams
 	looking atomic.Int32
 
+	mu        sync.Mutex
+	recorders map[flow]*recorder
+
 	closing sync.Once
 	closed  chan struct{}
 }
 
 // New makes a panel for a stack whose events come from hub.
 func New(s *stack.Stack, hub *trace.Hub) *Panel {
-	return &Panel{stack: s, hub: hub, closed: make(chan struct{})}
+	return &Panel{stack: s, hub: hub, recorders: make(map[flow]*recorder), closed: make(chan struct{})}
 }
 
 // carries reports whether a connection carries a stream. Its events are not told: each telling would bring more of them.
@@ -37,8 +40,24 @@ func (p *Panel) carries(f flow) bool {
 	return yes
 }
 
-// Close ends the streams, which otherwise last until their readers go.
-func (p *Panel) Close() { p.closing.Do(func() { close(p.closed) }) }
+// Close ends the streams, which otherwise last until their readers go, and the recordings.
+func (p *Panel) Close() {
+	p.closing.Do(func() { close(p.closed) })
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range p.recorders {
+		r.ring.Close()
+	}
+}
+
+func (p *Panel) isClosed() bool {
+	select {
+	case <-p.closed:
+		return true
+	default:
+		return false
+	}
+}
 
 // Endpoints returns what the panel consists of, by pattern. p may be nil as long as nobody asks.
 func Endpoints(p func() *Panel) map[string]http.Handler {
@@ -55,5 +74,7 @@ func Endpoints(p func() *Panel) map[string]http.Handler {
 		"/_/{$}":           ask((*Panel).page),
 		"/_/panel/{asset}": ask((*Panel).asset),
 		"/_/events":        ask((*Panel).events),
+		"/_/conn":          ask((*Panel).conn),
+		capturePath:        ask((*Panel).connCapture),
 	}
 }
