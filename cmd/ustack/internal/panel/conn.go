@@ -163,7 +163,16 @@ func (p *Panel) connCapture(w http.ResponseWriter, r *http.Request) {
 	w.Write(file.Bytes())
 }
 
-var connTemplate = template.Must(template.New("conn.html").Funcs(template.FuncMap{"curve": curve}).ParseFS(assets, "assets/conn.html"))
+var connTemplate = template.Must(template.New("conn.html").Funcs(template.FuncMap{"curve": curve, "ms": shortMillis}).ParseFS(assets, "assets/conn.html"))
+
+// shortMillis returns a time in ms with three or four digits that count.
+func shortMillis(ms float64) string {
+	digits := 2
+	if ms >= 100 {
+		digits = 1
+	}
+	return strconv.FormatFloat(ms, 'f', digits, 64)
+}
 
 // curve returns the points of a line through round-trip times, for a picture of 100 by 30.
 func curve(list []sample) string {
