@@ -47,7 +47,7 @@ class Chart {
     this.place.replaceChildren();
     this.plot = new uPlot({
       width: Math.max(this.place.clientWidth, 200), height: this.place.clientHeight || 260,
-      padding: [8, 8, 0, 0],
+      padding: [8, 18, 0, 0],
       legend: { show: false },
       cursor: { drag: { x: false, y: false }, points: { show: false } },
       scales: { x: { time: false, range: () => this.range || [0, 30] }, y: { range: (u, lo, hi) => this.reach(lo, hi) } },
