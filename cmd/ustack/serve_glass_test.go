@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"io"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestMetrics asks a server for its metrics, on an engine that tells of itself and on one that does not.
@@ -32,5 +35,62 @@ func TestMetrics(t *testing.T) {
 	c.CloseIdleConnections()
 	if err := s.shutdown(context.Background()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestServerTiming: who asks for it finds in each answer what TCP has done, on both kinds of server; others do not.
+func TestServerTiming(t *testing.T) {
+	s, c, _ := memoryServer(t, "--listen", ":80?server-timing=on", "--listen", ":81", "--listen", ":82?http=h2c&server-timing=on")
+	timing := func(port string) string {
+		t.Helper()
+		for range 2 { // the first answer of a connection may come before a round trip was measured
+			r, err := c.Get("http://10.90.0.2:" + port + "/_/hello")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Body.Close()
+			if _, err := io.Copy(io.Discard, r.Body); err != nil {
+				t.Fatal(err)
+			}
+			if port == "81" || strings.Contains(r.Header.Get("Server-Timing"), "tcp-rtt;") {
+				return r.Header.Get("Server-Timing")
+			}
+		}
+		return ""
+	}
+	form := regexp.MustCompile(`^tcp-rtt;dur=[\d.]+, tcp-rtt-min;dur=[\d.]+, tcp-rto;dur=2\d\d[\d.]*, tcp-cwnd;desc="\d{5}", ` +
+		`tcp-peer-window;desc="\d+", tcp-sent-again;desc="0", tcp-timeouts;desc="0", tcp-phase;desc=slow-start$`)
+	for _, port := range []string{"80", "82"} {
+		if got := timing(port); !form.MatchString(got) {
+			t.Errorf("port %s: %q", port, got)
+		}
+	}
+	if got := timing("81"); got != "" {
+		t.Errorf("nobody asked for it: %q", got)
+	}
+	c.CloseIdleConnections()
+	if err := s.shutdown(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestPanelEnds: an open stream of the panel does not keep the server from ending.
+func TestPanelEnds(t *testing.T) {
+	s, c, _ := memoryServer(t)
+	r, err := c.Get("http://10.90.0.2/_/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	if _, err := r.Body.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := s.shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+	if _, err := io.Copy(io.Discard, r.Body); err != nil {
+		t.Errorf("the stream does not end in order: %v", err)
 	}
 }

@@ -24,6 +24,10 @@ func (s *server) http2Server(l *listener, handler http.Handler) *http.Server {
 	if s.log != nil {
 		h.accessLog = s.log.add
 	}
+	connContext := h.connContext
+	if l.serverTiming {
+		connContext = func(ctx context.Context, c net.Conn) context.Context { return h.connContext(withStackConn(ctx, c), c) }
+	}
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
@@ -34,7 +38,7 @@ func (s *server) http2Server(l *listener, handler http.Handler) *http.Server {
 		ReadHeaderTimeout: httpserver.DefaultReadHeaderTimeout,
 		// A connection with streams on it is never idle: ask a silent peer whether it is there.
 		HTTP2:       &http.HTTP2Config{SendPingTimeout: httpserver.DefaultStallTimeout, WriteByteTimeout: httpserver.DefaultStallTimeout},
-		ConnContext: h.connContext,
+		ConnContext: connContext,
 		ErrorLog:    s.console.logger(),
 	}
 }

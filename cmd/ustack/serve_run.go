@@ -114,6 +114,9 @@ func (s *server) listen(l *listener, handler http.Handler) error {
 	if err != nil {
 		return err
 	}
+	if l.serverTiming {
+		handler = serverTiming(handler)
+	}
 	if l.h2c {
 		s.open, s.https = append(s.open, ln), append(s.https, s.http2Server(l, handler))
 		return nil
@@ -132,6 +135,9 @@ func (s *server) listen(l *listener, handler http.Handler) error {
 	}
 	if s.log != nil {
 		h.AccessLog = s.log.add
+	}
+	if l.serverTiming {
+		h.ConnContext = withStackConn
 	}
 	s.open, s.https = append(s.open, ln), append(s.https, h)
 	return nil

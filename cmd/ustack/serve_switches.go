@@ -26,6 +26,7 @@ type switches struct {
 	idleTimeout  time.Duration // of an HTTP connection between requests
 	synCookies   stack.SynCookies
 	fastOpen     bool
+	serverTiming bool
 	h2c          bool
 	maxRequests  int // of an HTTP connection; 0: no limit
 	maxPerClient int // HTTP connections of one client that are served at once; 0: no limit
@@ -91,6 +92,7 @@ var switchDefs = slices.Concat(tcpSwitches, []switchDef{
 	{"fast-open", "on|off", "off", "clients that were here before may send their request with the SYN", onSwitch(func(s *switches) *bool { return &s.fastOpen })},
 	{"http", "1.1|h2c", "1.1", "h2c: HTTP/2 in clear text, and 1.1 beside it, by net/http; without close and the limits of requests and clients", setHTTP},
 	{"close", "half|full|abort", "half", "how an HTTP connection is ended: half waits for the client's FIN", setClose},
+	{"server-timing", "on|off", "off", "tell in each answer what TCP has done for its connection so far (Server-Timing)", onSwitch(func(s *switches) *bool { return &s.serverTiming })},
 	{"idle-timeout", "DUR", "1m0s", "how long a persistent HTTP connection may be silent", durSwitch(time.Millisecond, 24*time.Hour, func(s *switches) *time.Duration { return &s.idleTimeout })},
 	{"max-conns-per-client", "N", "0", "HTTP connections of one client that are served at once; others wait, then 503; 0: any number", intSwitch(0, math.MaxInt32, func(s *switches) *int { return &s.maxPerClient })},
 	{"max-parallel", "N", "1", "pipelined GETs and other safe requests of a connection that are served at once", intSwitch(1, 1024, func(s *switches) *int { return &s.maxParallel })},
