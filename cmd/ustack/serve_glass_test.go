@@ -85,12 +85,17 @@ func TestPanelEnds(t *testing.T) {
 	if _, err := r.Body.Read(make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(io.Discard, r.Body)
+		ended <- err
+	}()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	if err := s.shutdown(ctx); err != nil {
 		t.Error(err)
 	}
-	if _, err := io.Copy(io.Discard, r.Body); err != nil {
+	if err := <-ended; err != nil {
 		t.Errorf("the stream does not end in order: %v", err)
 	}
 }
