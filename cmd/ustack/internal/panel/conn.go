@@ -106,9 +106,7 @@ func (p *Panel) conn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.Encode(facts)
+	json.NewEncoder(w).Encode(facts)
 }
 
 // find returns the connection of f; nil: it is none of the stack's.

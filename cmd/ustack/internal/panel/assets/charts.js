@@ -63,7 +63,7 @@ class Chart {
 
   reach(lo, hi) {
     const r = this.extra.reach?.(this.data, this.range) ?? [lo, hi];
-    return r[1] > r[0] ? r : [0, 1];
+    return r[1] > r[0] ? r : [0, 10_000];
   }
 
   fit() {
@@ -113,7 +113,7 @@ export function windowsChart(place, key) {
   ];
   // A peer's window far above the rest would press that to the ground: it is drawn where it matters.
   const reach = data => {
-    if (!data) return [0, 1];
+    if (!data?.[0].length) return [0, 0];
     const rest = Math.max(most(data[1]), most(data[2]) <= 4 * most(data[1]) ? most(data[2]) : 0, most(data[3]));
     const peer = most(data[4]);
     return [0, Math.max(peer <= 1.5 * rest ? peer : 0, rest, 1) * 1.12];
@@ -155,10 +155,10 @@ export function sequenceChart(place, key) {
     ctx.restore();
   };
   const reach = data => {
-    if (!data) return [0, 1];
+    if (!data?.[0].length) return [0, 0];
     let lo = Infinity, hi = 0;
     for (const column of data.slice(1)) for (const v of column) if (v != null) { lo = Math.min(lo, v); hi = Math.max(hi, v); }
-    return lo < hi ? [lo - (hi - lo) * 0.04, hi + (hi - lo) * 0.06] : [0, 1];
+    return lo < hi ? [lo - (hi - lo) * 0.04, hi + (hi - lo) * 0.06] : [0, 0];
   };
   const chart = new Chart(place, key, series, { reach, draw });
   return (c, range) => {

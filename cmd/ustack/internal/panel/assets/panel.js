@@ -72,7 +72,7 @@ function choose() {
   const c = store.conns.get(chosen);
   if (!$('follow').checked && c) return;
   const b = store.busiest();
-  if (b && b.id !== chosen && (!c || c.over || b.moved > 0 && performance.now() - c.movedAt > 3000)) chosen = b.id;
+  if (b && b.id !== chosen && (!c || b.moved > 0 && (c.over || performance.now() - c.movedAt > 3000))) chosen = b.id;
 }
 
 function pick(id) {
@@ -86,7 +86,8 @@ const millis = us => us ? `${us < 10_000 ? (us / 1000).toFixed(2) : (us / 1000).
 function cells(c) {
   const r = c.row || {};
   const size = n => r.state ? octets(n) : '–';
-  return [c.local, c.state || '–', c.over ? '' : (r.phase || '').replaceAll('-', ' '), size(r.cwnd), size(r.in_flight), size(r.peer_window),
+  const now = text => c.over ? '–' : text;
+  return [c.local, c.state || '–', now((r.phase || '–').replaceAll('-', ' ')), now(size(r.cwnd)), now(size(r.in_flight)), now(size(r.peer_window)),
     millis(r.srtt_us), size(r.bytes_out), size(r.bytes_in), r.retransmits ?? '–'];
 }
 
