@@ -28,11 +28,11 @@ func TestPanel(t *testing.T) {
 	if err := download.Start(); err != nil {
 		t.Fatal(err)
 	}
-	b.await(10*time.Second, `document.querySelector('#conns tr[aria-selected=true] td:nth-of-type(2)')?.textContent === 'ESTABLISHED'
+	b.await(10*time.Second, `document.querySelector('#conns tr.chosen td:nth-of-type(2)')?.textContent === 'ESTABLISHED'
 		&& document.querySelector('#events .out') !== null`)
 	cwnds, labels := map[string]bool{}, map[string]bool{}
 	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		cwnds[eval[string](b, `document.querySelector('#conns tr[aria-selected=true] td:nth-of-type(4)')?.textContent ?? ''`)] = true
+		cwnds[eval[string](b, `document.querySelector('#conns tr.chosen td:nth-of-type(4)')?.textContent ?? ''`)] = true
 		labels[eval[string](b, `document.querySelector('#windows').getAttribute('aria-label')`)] = true
 	}
 	if len(cwnds) < 3 || len(labels) < 5 {
@@ -45,7 +45,7 @@ func TestPanel(t *testing.T) {
 	}
 	b.await(20*time.Second, `document.querySelector('#state').textContent === 'TIME-WAIT'
 		&& document.querySelector('.machine .now').dataset.state === 'TIME-WAIT'
-		&& document.querySelector('#conns tr[aria-selected=true] td:nth-of-type(2)').textContent === 'TIME-WAIT'`)
+		&& document.querySelector('#conns tr.chosen td:nth-of-type(2)').textContent === 'TIME-WAIT'`)
 	been := eval[string](b, `[...document.querySelectorAll('.machine .been')].map(g => g.dataset.state).join(' ')`)
 	for _, state := range []string{"SYN-RECEIVED", "ESTABLISHED", "FIN-WAIT-1"} {
 		if !strings.Contains(been, state) {

@@ -123,7 +123,7 @@ function drawTable() {
     const button = tr.cells[0].firstChild;
     set(button, c.remote + (c.own ? ' (a panel)' : ''));
     button.disabled = c.own; // nothing is told of it
-    tr.setAttribute('aria-selected', c.id === chosen);
+    tr.classList.toggle('chosen', c.id === chosen);
     button.setAttribute('aria-pressed', c.id === chosen);
     tr.classList.toggle('over', !!c.over);
     cells(c).forEach((text, n) => set(tr.cells[n + 1], text));

@@ -64,6 +64,8 @@ export function takeTable(t, now) {
     c.row = row;
     c.own = !!row.own;
     enter(c, row.state);
+    // A connection that rests has windows all the same.
+    if (!c.own && t.now / 1000 - (c.windows[0].at(-1) ?? -1) > 0.4) addWindows(c, t.now, row.cwnd, row.ssthresh, row.in_flight, row.peer_window);
   }
   for (const [id, c] of conns) {
     if (!here.has(id) && !t.more && !c.over && c.row) end(c, 'CLOSED', now);
@@ -91,7 +93,7 @@ export function takeTrace(b, now) {
       conns.delete(id);
       c = get(id);
     }
-    for (const w of f.windows || []) w.forEach((v, i) => c.windows[i].push(i === 0 ? v / 1000 : i === 2 ? v || null : v));
+    for (const w of f.windows || []) addWindows(c, ...w);
     for (const s of f.sent || []) c.sent.push({ t: s.t / 1000, a: s.a, b: s.b, again: !!s.again });
     for (const [t, n] of f.acked || []) { c.acked[0].push(t / 1000); c.acked[1].push(n); }
     for (const [, state] of f.states || []) enter(c, state);
@@ -103,6 +105,11 @@ export function takeTrace(b, now) {
   if (lines.length > keepLines) lines = lines.slice(-keepLines);
   missed.skipped += b.skipped;
   missed.lost += b.lost;
+}
+
+/** Adds a point to the curves of windows. Times do not go back: a look at the table may have been ahead of its events. */
+function addWindows(c, t, cwnd, ssthresh, inFlight, peer) {
+  [Math.max(t / 1000, c.windows[0].at(-1) || 0), cwnd, ssthresh || null, inFlight, peer].forEach((v, i) => c.windows[i].push(v));
 }
 
 function trim(c) {
