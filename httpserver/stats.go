@@ -17,13 +17,13 @@ var durationBounds = [...]time.Duration{
 
 // Stats are the counters of a server since it was made, and what its connections do at the moment.
 type Stats struct {
-	// Requests are the requests that have been answered, refusals included and hijacked ones excepted, by the first digit of
-	// the status; at 0 those whose handler failed before it chose one.
+	// Requests are the requests that are over, refusals included, by the first digit of the status; at 0 those whose handler
+	// failed, or hijacked the connection, before it chose one.
 	Requests [6]uint64
 	// HeadBytes and BodyBytes are those of the answers, as in [Entry].
 	HeadBytes, BodyBytes uint64
-	// Durations tell how long requests took, from the parsed head to the complete answer. To cost little, the clock is
-	// read for the first request of a connection and every sixteenth after it.
+	// Durations tell how long requests took, from the parsed head to the complete answer, or until they were hijacked. To
+	// cost little, the clock is read for the first request of a connection and every sixteenth after it.
 	Durations Durations
 	// Accepted are the connections so far, Closed those that have ended, by reason.
 	Accepted uint64

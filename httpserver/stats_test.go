@@ -104,8 +104,8 @@ func TestStatsHijacked(t *testing.T) {
 	s.once.Do(s.init)
 	s.serveConn(t.Context(), near)
 	io.WriteString(far, "GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-	st := awaitStats(t, s, func(s *Stats) bool { return s.Closed[ReasonHijacked] == 1 })
-	if st.Requests != [6]uint64{} || len(st.Closed) != 1 {
+	st := awaitStats(t, s, func(s *Stats) bool { return s.Requests[0] == 1 })
+	if st.Requests != [6]uint64{1} || len(st.Closed) != 1 || st.Closed[ReasonHijacked] != 1 {
 		t.Errorf("%+v", st)
 	}
 }

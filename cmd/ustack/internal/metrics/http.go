@@ -11,7 +11,7 @@ import (
 // What a web server counts.
 var (
 	httpRequests = counterOf("ustack_http_requests_total",
-		"Requests that have been answered, by the first digit of the status; 0xx: the handler failed before it chose one.", "listener", "status")
+		"Requests that are over, by the first digit of the status; 0xx: the handler failed or took the connection before it chose one.", "listener", "status")
 	httpHeadBytes = counterOf("ustack_http_response_head_bytes_total", "Octets of status lines and fields.", "listener")
 	httpBodyBytes = counterOf("ustack_http_response_body_bytes_total", "Octets of content, without chunked framing.", "listener")
 	httpAccepted  = counterOf("ustack_http_connections_accepted_total", "Connections so far.", "listener")
