@@ -18,9 +18,9 @@ type Snapshot struct {
 	Cwnd, SSThresh                       int
 	InFlight, Sacked, Lost               int // InFlight = Nxt − Una
 	SRTT, RTTVar, RTO, MinRTT            Time
-	UserTimeout                          Time // how long sent data may stay unacknowledged; 0: for ever
-	Deadline, RexmitAt, PersistAt, AckAt Time // 0: not armed
-	SegsIn, SegsOut, BytesIn, BytesOut   uint64
+	UserTimeout                          Time   // how long sent data may stay unacknowledged; 0: for ever
+	Deadline, RexmitAt, PersistAt, AckAt Time   // 0: not armed
+	SegsIn, SegsOut, BytesIn, BytesOut   uint64 // BytesIn: without what lies beyond a hole; BytesOut: what was sent again counts again
 	Retransmits, RTOs, FastRecoveries    uint64
 	SACK, Timestamps, WindowScale, ECN   bool
 	SndScale, RcvScale                   uint8

@@ -112,6 +112,26 @@ func TestOutOfOrder(t *testing.T) {
 	}
 }
 
+// TestBytesInOnce: an octet counts as received when nothing before it is missing, however often it has come.
+func TestBytesInOnce(t *testing.T) {
+	s := established(t, Options{}, sackPeer)
+	received := func(want uint64) {
+		t.Helper()
+		var snap Snapshot
+		s.quiet().tcb.Snapshot(&snap)
+		if snap.BytesIn != want {
+			t.Errorf("%d octets received, want %d", snap.BytesIn, want)
+		}
+	}
+	s.recv(". 1001:2001(1000) ack 1")
+	received(0)
+	s.recv(". 1001:2001(1000) ack 1")
+	s.recv(". 1:1501(1500) ack 1")
+	received(2000)
+	s.recv(". 1501:2501(1000) ack 1")
+	received(2500)
+}
+
 // req: 5681-10 6675-03 6675-06 SHLD-28
 func TestFastRetransmitSACK(t *testing.T) {
 	s := established(t, Options{}, sackPeer)

@@ -62,13 +62,13 @@ func (t *TCB) store(now Time, seq tcpseg.Seq, p []byte, seg *tcpseg.Segment) Dro
 		t.rcv.queue.prune(int64(n))
 		n += t.rcv.queue.write(t.rcv.queue.ready+int64(n), p[n:])
 	}
-	t.stats.bytesIn += uint64(n)
 	t.timeEcho(now, seg)
 	t.rcv.nxt = seq.Add(n)
 	if !t.rcv.outOfOrder.empty() {
 		t.rcv.nxt = t.rcv.outOfOrder.take(t.rcv.nxt)
 		t.ackNow(CauseACK) // a gap was filled, wholly or in part (RFC 5681 §4.2)
 	}
+	t.stats.bytesIn += uint64(t.rcv.nxt.Sub(seq))
 	t.rcv.queue.ready += int64(t.rcv.nxt.Sub(seq))
 	t.rcv.adv = tcpseg.Max(t.rcv.adv, t.rcv.nxt)
 	if n > 0 {
@@ -102,7 +102,6 @@ func (t *TCB) storeAhead(seq tcpseg.Seq, p []byte) Drop {
 			return DropOutOfOrderFull
 		}
 	}
-	t.stats.bytesIn += uint64(n)
 	if n < len(p) {
 		return DropMemory
 	}
