@@ -113,6 +113,7 @@ func TestParallelEnds(t *testing.T) { // req: 9112-9.3.2b 9112-9.3.2c 9112-9.6b
 			runtime.Goexit()
 		case "/late":
 			<-r.Context().Done()
+			time.Sleep(time.Second) // the connection may be dead before the others are told so
 			_, err := io.WriteString(w, "too late")
 			late <- err
 		case "/hijack":
@@ -147,6 +148,7 @@ func TestParallelEnds(t *testing.T) { // req: 9112-9.3.2b 9112-9.3.2c 9112-9.6b
 					w.t.Errorf("got %q, want %q", s, tt.want)
 				}
 				if strings.Contains(tt.in, "/late") {
+					time.Sleep(2 * time.Second) // in the bubble: late is outside of it
 					if err := <-late; err == nil {
 						w.t.Error("a handler whose turn never came could write")
 					}
