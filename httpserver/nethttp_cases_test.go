@@ -46,6 +46,9 @@ var looser = map[string]struct {
 	"An expectation in HTTP/1.0 is ignored": {[]string{"expectation in 1.0 ignored"}, func(raw string, _ int) bool {
 		return strings.Contains(raw, "HTTP/1.0") && strings.Contains(strings.ToLower(raw), "expect")
 	}},
+	"All Connection fields count in HTTP/1.0": {[]string{"1.0 kept alive by a second field"}, func(raw string, _ int) bool {
+		return strings.Contains(raw, "HTTP/1.0") && strings.Count(strings.ToLower(raw), "connection:") > 1
+	}},
 	"A trailer section has 8 KiB": {[]string{"trailer of 6 KiB"}, func(raw string, _ int) bool {
 		return len(raw) > 4000
 	}},
@@ -88,6 +91,7 @@ var pipelines = []pair{
 	{"close in the middle", get("/a") + "GET /b HTTP/1.1\r\nHost: a\r\nConnection: x, Close\r\n\r\n" + get("/x")},
 	{"1.0 in the middle", get("/a") + "GET /b HTTP/1.0\r\n\r\n" + get("/x")},
 	{"1.0 kept alive", "GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" + "POST /b HTTP/1.0\r\nConnection: Keep-Alive\r\nContent-Length: 5\r\n\r\nhello" + get("/x")},
+	{"1.0 kept alive by a second field", "GET /a HTTP/1.0\r\nConnection: x\r\nConnection: keep-alive\r\n\r\n" + get("/x")},
 	{"1.0 with both options", "GET /a HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n" + get("/x")},
 	{"empty line after POST", post("Content-Length: 5") + "hello\r\n" + get("/x")},
 	{"bare LF after POST", post("Content-Length: 5") + "hello\n" + get("/x")},
