@@ -64,6 +64,15 @@ var causeNames = [...]string{"none", "syn", "syn-cookie", "data", "fast-retransm
 
 func (c Cause) String() string { return name(causeNames[:], int(c)) }
 
+// Resends reports whether a segment of this cause carries what was sent before.
+func (c Cause) Resends() bool {
+	switch c {
+	case CauseFastRetransmit, CauseTailProbe, CauseRTO, CauseReopened, CausePathMTU:
+		return true
+	}
+	return false
+}
+
 // What Output waits for.
 const (
 	HeldIdle       Held = iota // nothing to send

@@ -78,8 +78,10 @@ func (c stackCollector) Collect(ch chan<- prometheus.Metric) {
 
 // retransmitted adds up the causes that send again what was sent before.
 func retransmitted(sent map[string]uint64) (n uint64) {
-	for _, c := range []tcb.Cause{tcb.CauseFastRetransmit, tcb.CauseTailProbe, tcb.CauseRTO, tcb.CauseReopened, tcb.CausePathMTU} {
-		n += sent[c.String()]
+	for c := tcb.CauseNone; c <= tcb.CauseReset; c++ {
+		if c.Resends() {
+			n += sent[c.String()]
+		}
 	}
 	return n
 }

@@ -179,7 +179,7 @@ func (k *known) wideOf(s tcpseg.Seq) int64 {
 
 // changed notes the state and the phase after e, and reports whether e is out of the ordinary.
 func (k *known) changed(e *trace.Event, c *curves, at int64) bool {
-	notable := e.Drop != "" || e.Kind == trace.Ended || isAgain(e.Cause) || e.Segment != nil && e.Segment.Flags&(tcpseg.SYN|tcpseg.FIN|tcpseg.RST) != 0
+	notable := e.Drop != "" || e.Kind == trace.Ended || e.Cause.Resends() || e.Segment != nil && e.Segment.Flags&(tcpseg.SYN|tcpseg.FIN|tcpseg.RST) != 0
 	if e.State == nil {
 		if c != nil && answersSYN(e) {
 			c.States = append(c.States, [2]any{at, "LISTEN"}, [2]any{at, tcb.SynReceived.String()})
@@ -203,15 +203,6 @@ func answersSYN(e *trace.Event) bool {
 	return e.Kind == trace.PacketOut && e.Segment != nil && e.Segment.Flags.Has(tcpseg.SYN|tcpseg.ACK)
 }
 
-// isAgain tells the causes that send what was sent before.
-func isAgain(c tcb.Cause) bool {
-	switch c {
-	case tcb.CauseFastRetransmit, tcb.CauseTailProbe, tcb.CauseRTO, tcb.CauseReopened, tcb.CausePathMTU:
-		return true
-	}
-	return false
-}
-
 // draw adds what e says to the curves.
 func (c *curves) draw(k *known, e *trace.Event, at int64) {
 	if e.State == nil {
@@ -222,7 +213,7 @@ func (c *curves) draw(k *known, e *trace.Event, at int64) {
 	switch {
 	case e.Kind == trace.PacketOut && e.Payload > 0:
 		from := k.wideOf(e.Segment.Seq)
-		c.send(sentAt{at, from, from + int64(e.Payload), isAgain(e.Cause)})
+		c.send(sentAt{at, from, from + int64(e.Payload), e.Cause.Resends()})
 	case e.Kind == trace.PacketIn:
 		una := k.wideOf(s.Una)
 		if n := len(c.Acked); n > 0 && c.Acked[n-1][0]/bucket == at/bucket {
