@@ -1,6 +1,10 @@
 package tcb
 
-import "ustack/tcpseg"
+import (
+	"math"
+
+	"ustack/tcpseg"
+)
 
 // Phase is where loss recovery and congestion control stand.
 type Phase uint8
@@ -25,6 +29,15 @@ type Snapshot struct {
 	SACK, Timestamps, WindowScale, ECN   bool
 	SndScale, RcvScale                   uint8
 }
+
+// Unsent returns the octets that were written and have not been sent yet.
+func (s *Snapshot) Unsent() int { return max(s.SndQueued-s.InFlight, 0) }
+
+// RcvWnd returns what the peer may still send, in octets.
+func (s *Snapshot) RcvWnd() int { return s.RcvAdv.Sub(s.RcvNxt) }
+
+// HasThreshold reports whether SSThresh is one: there is none before the first reduction.
+func (s *Snapshot) HasThreshold() bool { return s.SSThresh != math.MaxInt }
 
 // Snapshot fills s.
 func (t *TCB) Snapshot(s *Snapshot) {

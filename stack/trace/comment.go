@@ -1,7 +1,6 @@
 package trace
 
 import (
-	"math"
 	"strconv"
 	"time"
 
@@ -86,10 +85,10 @@ func appendState(b []byte, s *tcb.Snapshot) []byte {
 		b = append(append(b, s.State.String()...), " · "...)
 	}
 	b = appendNumber(b, "cwnd ", s.Cwnd)
-	if s.SSThresh == math.MaxInt {
-		b = append(b, " ssthresh ∞"...)
-	} else {
+	if s.HasThreshold() {
 		b = appendNumber(b, " ssthresh ", s.SSThresh)
+	} else {
+		b = append(b, " ssthresh ∞"...)
 	}
 	b = appendNumber(b, " in flight ", s.InFlight)
 	if s.Lost > 0 {

@@ -1,7 +1,6 @@
 package trace
 
 import (
-	"math"
 	"strconv"
 	"time"
 
@@ -59,14 +58,14 @@ func appendConnection(b []byte, s *tcb.Snapshot) []byte {
 	b = appendString(b, "state", s.State.String())
 	b = appendString(b, "phase", s.Phase.String())
 	b = appendInt(b, "cwnd", s.Cwnd)
-	if s.SSThresh != math.MaxInt {
+	if s.HasThreshold() {
 		b = appendInt(b, "ssthresh", s.SSThresh)
 	}
 	b = appendInt(b, "in_flight", s.InFlight)
 	b = appendInt(b, "sacked", s.Sacked)
 	b = appendInt(b, "lost", s.Lost)
 	b = appendInt(b, "peer_window", s.SndWnd)
-	b = appendInt(b, "unsent", max(s.SndQueued-s.InFlight, 0))
+	b = appendInt(b, "unsent", s.Unsent())
 	b = appendInt(b, "srtt_us", int(s.SRTT/1000))
 	b = appendInt(b, "rttvar_us", int(s.RTTVar/1000))
 	b = appendInt(b, "rto_us", int(s.RTO/1000))

@@ -1,7 +1,6 @@
 package control
 
 import (
-	"math"
 	"time"
 
 	"ustack/stack"
@@ -26,8 +25,8 @@ func fromInfo(i *stack.Info) Conn {
 	c := Conn{
 		Local: i.Local, Remote: i.Remote, State: i.State.String(), Phase: i.Phase.String(), CC: i.CC,
 		Cwnd: i.Cwnd, MSS: i.MSS, InFlight: i.InFlight, Sacked: i.Sacked, Lost: i.Lost, PeerWindow: i.SndWnd,
-		Unsent: max(i.SndQueued-i.InFlight, 0), SendQueue: i.SndQueued,
-		RecvQueue: i.RcvQueued, OutOfOrder: i.RcvOutOfOrder, RecvWindow: i.RcvAdv.Sub(i.RcvNxt),
+		Unsent: i.Unsent(), SendQueue: i.SndQueued,
+		RecvQueue: i.RcvQueued, OutOfOrder: i.RcvOutOfOrder, RecvWindow: i.RcvWnd(),
 		SRTT: micros(i.SRTT), RTTVar: micros(i.RTTVar), MinRTT: micros(i.MinRTT), RTO: micros(i.RTO),
 		BytesSent: i.BytesOut, BytesReceived: i.BytesIn, SegsOut: i.SegsOut, SegsIn: i.SegsIn,
 		Retransmits: i.Retransmits, RTOs: i.RTOs, FastRecoveries: i.FastRecoveries,
@@ -35,7 +34,7 @@ func fromInfo(i *stack.Info) Conn {
 		WindowScale: i.WindowScale, SendScale: i.SndScale, RecvScale: i.RcvScale,
 		Stalled: i.Stalled,
 	}
-	if i.SSThresh != math.MaxInt {
+	if i.HasThreshold() {
 		c.SSThresh = &i.SSThresh
 	}
 	if i.SoftError != nil {

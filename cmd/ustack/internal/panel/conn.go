@@ -125,7 +125,7 @@ func factsOf(i stack.Info) *connFacts {
 		Handshake: handshake{i.MSS, i.SACK, i.Timestamps, i.WindowScale, i.SndScale, i.RcvScale, i.ECN},
 		RTT:       rtt{millis(i.SRTT), millis(i.RTTVar), millis(i.MinRTT), millis(i.RTO)},
 		Windows: windows{
-			i.Cwnd, threshold(i.SSThresh), i.InFlight, max(i.SndQueued-i.InFlight, 0), i.SndWnd, max(i.RcvAdv.Sub(i.RcvNxt), 0),
+			i.Cwnd, threshold(&i.Snapshot), i.InFlight, i.Unsent(), i.SndWnd, i.RcvWnd(),
 		},
 		Totals: totals{i.SegsIn, i.SegsOut, i.BytesIn, i.BytesOut, i.Retransmits, i.FastRecoveries, i.RTOs},
 	}

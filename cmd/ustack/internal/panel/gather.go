@@ -209,7 +209,7 @@ func (c *curves) draw(k *known, e *trace.Event, at int64) {
 		return
 	}
 	s := e.State
-	c.window(windowsAt{at, int64(s.Cwnd), int64(threshold(s.SSThresh)), int64(s.InFlight), int64(s.SndWnd)})
+	c.window(windowsAt{at, int64(s.Cwnd), int64(threshold(s)), int64(s.InFlight), int64(s.SndWnd)})
 	switch {
 	case e.Kind == trace.PacketOut && e.Payload > 0:
 		from := k.wideOf(e.Segment.Seq)

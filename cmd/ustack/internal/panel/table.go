@@ -2,13 +2,13 @@ package panel
 
 import (
 	"cmp"
-	"math"
 	"net"
 	"net/http"
 	"net/netip"
 	"slices"
 
 	"ustack/stack"
+	"ustack/stack/tcb"
 	"ustack/stack/trace"
 )
 
@@ -116,16 +116,16 @@ func rowOf(i *stack.Info) row {
 	return row{
 		ID: f.String(), Local: i.Local.String(), Remote: i.Remote.String(),
 		State: i.State.String(), Phase: i.Phase.String(),
-		Cwnd: i.Cwnd, SSThresh: threshold(i.SSThresh), InFlight: i.InFlight, PeerWindow: i.SndWnd,
-		Unsent: max(i.SndQueued-i.InFlight, 0), SRTT: int64(i.SRTT / 1000), RTO: int64(i.RTO / 1000),
+		Cwnd: i.Cwnd, SSThresh: threshold(&i.Snapshot), InFlight: i.InFlight, PeerWindow: i.SndWnd,
+		Unsent: i.Unsent(), SRTT: int64(i.SRTT / 1000), RTO: int64(i.RTO / 1000),
 		Retransmits: i.Retransmits, BytesIn: i.BytesIn, BytesOut: i.BytesOut,
 	}
 }
 
 // threshold returns ssthresh, 0 as long as there is none.
-func threshold(n int) int {
-	if n == math.MaxInt {
+func threshold(s *tcb.Snapshot) int {
+	if !s.HasThreshold() {
 		return 0
 	}
-	return n
+	return s.SSThresh
 }
