@@ -1,12 +1,12 @@
 package panel
 
 import (
+	"bytes"
 	"io"
 	"strconv"
 	"sync"
 	"time"
 
-	"ustack/stack/link"
 	"ustack/stack/tcb"
 	"ustack/stack/trace"
 	"ustack/stack/trace/pcapng"
@@ -129,16 +129,10 @@ func appendLast[T any](list []T, x T, limit int) []T {
 	return append(list, x)
 }
 
-// packetOf copies the packet of an event, with a comment.
+// packetOf returns the packet of an event, with octets of its own.
 func packetOf(rec *trace.Record) pcapng.Packet {
-	p := pcapng.Packet{
-		Time: rec.Time, Offload: rec.Offload, Len: rec.Len, Refused: rec.Drop != "",
-		Pieces:   [][]byte{append([]byte(nil), rec.Pieces[0]...)},
-		Comments: []string{string(trace.AppendComment(nil, &rec.Event))},
-	}
-	if rec.Kind == trace.PacketOut {
-		p.Direction = link.Out
-	}
+	p := pcapng.PacketOf(rec)
+	p.Pieces = [][]byte{bytes.Clone(rec.Pieces[0])}
 	return p
 }
 
