@@ -1,12 +1,9 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"os"
 
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"ustack/scripts/netns"
 )
@@ -22,23 +19,13 @@ const (
 // insideEnv holds a directory for files, in the process that runs in private namespaces.
 const insideEnv = "USTACK_BENCH_INSIDE"
 
-// goInside runs this program again in private namespaces, with a directory to put files in.
-func goInside(ctx context.Context) error {
-	dir, err := os.MkdirTemp("", "ustack-bench")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(dir) // what is mounted on it inside is gone by then
-	return netns.Again(ctx, insideEnv+"="+dir)
-}
-
 // furnish makes fresh namespaces fit to live in: files go to memory.
 func furnish(dir string) error {
 	if err := netns.Furnish(); err != nil {
 		return err
 	}
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=755"); err != nil {
-		return fmt.Errorf("mount tmpfs: %w", err)
+	if err := netns.FilesIn(dir); err != nil {
+		return err
 	}
 	return netns.OpenFiles(1024 + 256)
 }
@@ -49,10 +36,7 @@ func newNamespace() (*netns.Namespace, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = n.Do(func() error {
-		return os.WriteFile("/proc/sys/net/ipv4/ip_local_port_range", []byte("1024 65535"), 0)
-	})
-	if err != nil {
+	if err := n.Do(netns.AllPorts); err != nil {
 		n.Close()
 		return nil, err
 	}

@@ -108,7 +108,7 @@ func bench(ctx context.Context, args []string) error {
 		return err
 	}
 	if os.Getenv(insideEnv) == "" {
-		return goInside(ctx)
+		return netns.AgainIn(ctx, "ustack-bench", insideEnv)
 	}
 	return measure(ctx, &c)
 }

@@ -17,8 +17,6 @@ import (
 	"regexp"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"ustack/scripts/netns"
 )
 
@@ -57,7 +55,7 @@ func dispatch(ctx context.Context, args []string) error {
 	}
 	dir := os.Getenv(insideEnv)
 	if dir == "" {
-		return goInside(ctx)
+		return netns.AgainIn(ctx, "ustack-clients", insideEnv)
 	}
 	if err := furnish(dir); err != nil {
 		return err
@@ -92,16 +90,6 @@ func parse(args []string) (*config, error) {
 	return c, nil
 }
 
-// goInside runs this program again in private namespaces, with a directory to put files in.
-func goInside(ctx context.Context) error {
-	dir, err := os.MkdirTemp("", "ustack-clients")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(dir) // what is mounted on it inside is gone by then
-	return netns.Again(ctx, insideEnv+"="+dir)
-}
-
 // furnish makes fresh namespaces fit to live in: loopback is up, files go to memory, and clients have all the ports there
 // are and as many connections as the machine allows.
 func furnish(dir string) error {
@@ -111,11 +99,11 @@ func furnish(dir string) error {
 	if err := netns.Loopback(); err != nil {
 		return err
 	}
-	if err := os.WriteFile("/proc/sys/net/ipv4/ip_local_port_range", []byte("1024 65535"), 0); err != nil {
+	if err := netns.AllPorts(); err != nil {
 		return err
 	}
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=755"); err != nil {
-		return fmt.Errorf("mount tmpfs: %w", err)
+	if err := netns.FilesIn(dir); err != nil {
+		return err
 	}
 	return netns.OpenFiles(2048)
 }

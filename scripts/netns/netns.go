@@ -56,6 +56,30 @@ func Again(ctx context.Context, env ...string) error {
 	return cmd.Run()
 }
 
+// AgainIn is Again with a directory that it makes for the time: env names the variable that holds it, and FilesIn mounts
+// memory on it.
+func AgainIn(ctx context.Context, name, env string) error {
+	dir, err := os.MkdirTemp("", name)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(dir) // what is mounted on it inside is gone by then
+	return Again(ctx, env+"="+dir)
+}
+
+// FilesIn puts the files of dir into memory, for the processes of this namespace.
+func FilesIn(dir string) error {
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=755"); err != nil {
+		return fmt.Errorf("mount tmpfs: %w", err)
+	}
+	return nil
+}
+
+// AllPorts gives clients in the namespace of this thread all the ports there are.
+func AllPorts() error {
+	return os.WriteFile("/proc/sys/net/ipv4/ip_local_port_range", []byte("1024 65535"), 0)
+}
+
 // Furnish makes fresh namespaces fit to live in: mounts stay in here, /proc tells of this namespace.
 func Furnish() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
