@@ -1,0 +1,39 @@
+package pcapng
+
+import (
+	"strconv"
+
+	"ustack/stack/link"
+	"ustack/stack/trace"
+)
+
+// Follow writes the packets that r keeps, each with a comment, until r is closed and empty.
+func (w *Writer) Follow(r *trace.Ring) {
+	var rec trace.Record
+	var lost uint64 // events: not all of them were packets
+	for r.Next(&rec) {
+		lost += rec.Lost
+		if rec.Pieces == nil {
+			continue
+		}
+		p := PacketOf(&rec)
+		if lost > 0 {
+			p.Comments = []string{strconv.FormatUint(lost, 10) + " events before this packet are missing: they came too fast", p.Comments[0]}
+			lost = 0
+		}
+		w.Write(&p)
+	}
+}
+
+// PacketOf returns the packet that a record is about, with what there is to say of it as its comment. It shares the
+// record's octets.
+func PacketOf(rec *trace.Record) Packet {
+	p := Packet{
+		Time: rec.Time, Offload: rec.Offload, Pieces: rec.Pieces, Len: rec.Len, Refused: rec.Drop != "",
+		Comments: []string{string(trace.AppendComment(nil, &rec.Event))},
+	}
+	if rec.Kind == trace.PacketOut {
+		p.Direction = link.Out
+	}
+	return p
+}
