@@ -55,7 +55,7 @@ func sizePackets(dev *tun.Device, p *nodePlan, c *console) error {
 	switch {
 	case !dev.Virtio() || p.device.Offload != tun.Auto || p.engine == "kernel":
 		return nil
-	case p.pcap != "":
+	case p.pcap != "" && p.engine == "gvisor": // its packets are captured at the device
 		c.note("--pcap: packets are wire-sized")
 		return dev.SetGSO(false)
 	}
@@ -88,7 +88,7 @@ func newNode(l link.Link, p *nodePlan, c *console) (n *node, err error) {
 		if p.engine == "gvisor" {
 			l = link.Tap(l, capture.writer.Tap)
 		} else {
-			captured = capture.follow(p, l.MTU())
+			captured = capture.follow(p)
 		}
 	}
 	if p.impaired {

@@ -43,7 +43,7 @@ func (f *nodeFlags) add(flags *pflag.FlagSet, d nodeDefaults) {
 	flags.StringVar(&f.hostAddr6, "host-addr6", d.hostAddr6, "the kernel's IPv6 address on the device, with its prefix; empty: no IPv6")
 	flags.StringVar(&f.addr6, "addr6", d.addr6, "ustack's IPv6 address")
 	flags.IntVar(&f.mtu, "mtu", 1500, "largest IP packet, in octets")
-	flags.StringVar(&f.offload, "offload", "auto", "auto|on|off: super-segments through the device; auto: not while somebody captures")
+	flags.StringVar(&f.offload, "offload", "auto", "auto|on|off: super-segments through the device; auto: not while somebody captures on it")
 	flags.IntVar(&f.queues, "queues", 1, "queues of the device")
 	flags.StringVar(&f.pcap, "pcap", "", "write every packet to this pcapng file, with a comment that says why; -: to standard output, for wireshark -k -i -")
 	flags.IntVar(&f.snapLen, "pcap-snaplen", 0, "octets to write of each packet [all]")

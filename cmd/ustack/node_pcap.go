@@ -5,12 +5,16 @@ import (
 	"fmt"
 	"os"
 
+	"ustack/stack/link"
 	"ustack/stack/trace"
 	"ustack/stack/trace/pcapng"
 )
 
-// captureEvents is how many events may wait to be written; what comes beyond is lost, and counted in the capture.
-const captureEvents = 8192
+// How many events, and octets of packets, may wait to be written; what comes beyond is lost, and counted in the capture.
+const (
+	captureEvents = 8192
+	captureOctets = 32 << 20
+)
 
 // capture writes packets to the file of --pcap. Those of our own stack come from a ring, with what the stack says of them.
 type capture struct {
@@ -47,18 +51,22 @@ func captureFile(p *nodePlan) (*os.File, error) {
 	return f, nil
 }
 
-// follow returns the ring for a stack with packets of mtu octets at most: what it keeps is written.
-func (c *capture) follow(p *nodePlan, mtu int) *trace.Ring {
-	limit := mtu
-	if p.snapLen > 0 {
-		limit = min(limit, p.snapLen)
-	}
-	c.ring, c.done = trace.NewRing(captureEvents, limit), make(chan struct{})
+// follow returns the ring for a stack: what it keeps is written.
+func (c *capture) follow(p *nodePlan) *trace.Ring {
+	c.ring, c.done = captureRing(p.snapLen), make(chan struct{})
 	go func() {
 		defer close(c.done)
 		c.writer.Follow(c.ring)
 	}()
 	return c.ring
+}
+
+// captureRing makes a ring for packets of which snapLen octets are wanted; 0: all, of super-segments too.
+func captureRing(snapLen int) *trace.Ring {
+	if snapLen == 0 {
+		return trace.NewRingSize(captureEvents, link.MaxPacket, captureOctets)
+	}
+	return trace.NewRingSize(captureEvents, snapLen, min(captureEvents*snapLen, captureOctets))
 }
 
 // close writes what is left.

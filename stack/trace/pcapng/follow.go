@@ -1,6 +1,7 @@
 package pcapng
 
 import (
+	"runtime"
 	"strconv"
 
 	"ustack/stack/link"
@@ -22,6 +23,7 @@ func (w *Writer) Follow(r *trace.Ring) {
 			lost = 0
 		}
 		w.Write(&p)
+		runtime.Gosched() // a stack with one P shall not wait for the rest
 	}
 }
 
