@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 
 	"ustack/stack/link"
@@ -30,11 +31,25 @@ func openCapture(p *nodePlan) (*capture, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--pcap: %w", err)
 	}
-	w, err := pcapng.NewWriter(f, pcapng.Options{Interface: p.device.Name, SnapLen: p.snapLen})
+	w, err := pcapng.NewWriter(f, p.captureOptions())
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("--pcap: %w", err), f.Close())
 	}
 	return &capture{file: f, writer: w}, nil
+}
+
+// captureOptions returns what a capture says of itself.
+func (p *nodePlan) captureOptions() pcapng.Options {
+	o := pcapng.Options{Interface: p.device.Name, SnapLen: p.snapLen}
+	for _, a := range p.addrs {
+		o.Names = append(o.Names, pcapng.Name{Addr: a.Addr(), Name: "ustack"})
+	}
+	for _, a := range []netip.Prefix{p.device.HostAddr, p.device.HostAddr6} {
+		if a.IsValid() {
+			o.Names = append(o.Names, pcapng.Name{Addr: a.Addr(), Name: "host"})
+		}
+	}
+	return o
 }
 
 func captureFile(p *nodePlan) (*os.File, error) {

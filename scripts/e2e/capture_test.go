@@ -470,6 +470,9 @@ func TestPcap(t *testing.T) {
 	}
 	judge(t, list)
 	t.Logf("%d packets, the SYN first", len(list))
+	if names := run(t, time.Minute, "tshark", "-r", file, "-N", "n", "-T", "fields", "-e", "ip.src_host", "-e", "ipv6.src_host"); strings.Count(names, "ustack\n") < 6 || strings.Count(names, "host\n") < 6 {
+		t.Errorf("tshark shows these names:\n%s", names)
+	}
 	var comments strings.Builder
 	for i, p := range list {
 		if c := p["frame.comment"]; c == "" || c == "not TCP" {

@@ -36,6 +36,7 @@ type Options struct {
 	Interface string // name shown for the packets; "" means ustack0. Refused ones are on another, with -refused behind it
 	SnapLen   int    // octets kept of each packet; 0 means DefaultSnapLen
 	Comment   string // about the whole capture, such as the command line
+	Names     []Name // of addresses
 }
 
 // Packet is one packet of a capture.
@@ -87,6 +88,9 @@ func NewWriter(out io.Writer, o Options) (*Writer, error) {
 	if o.SnapLen < 0 {
 		return nil, errors.New("pcapng: negative snap length")
 	}
+	if err := checkNames(o.Names); err != nil {
+		return nil, err
+	}
 	w := &Writer{out: out, snapLen: o.SnapLen, done: make(chan struct{})}
 	w.filled.L, w.emptied.L = &w.mu, &w.mu
 	var err error
@@ -102,6 +106,7 @@ func NewWriter(out io.Writer, o Options) (*Writer, error) {
 	if err := w.ng.Flush(); err != nil {
 		return nil, err
 	}
+	w.buffer.b = appendNames(w.buffer.b, o.Names)
 	go w.run()
 	return w, nil
 }
