@@ -86,7 +86,7 @@ func newNode(l link.Link, p *nodePlan, c *console) (n *node, err error) {
 		}
 		n.closer = capture.close
 		if p.engine == "gvisor" {
-			l = link.Tap(l, capture.writer.Tap)
+			l = link.Tap(l, capture.files.Tap)
 		} else {
 			captured = capture.follow(p)
 		}

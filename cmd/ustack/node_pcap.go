@@ -3,8 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
+	"path/filepath"
+	"strings"
+	"time"
 
 	"ustack/stack/link"
 	"ustack/stack/trace"
@@ -19,23 +23,73 @@ const (
 
 // capture writes packets to the file of --pcap. Those of our own stack come from a ring, with what the stack says of them.
 type capture struct {
-	file   *os.File
-	writer *pcapng.Writer
-	ring   *trace.Ring
-	done   chan struct{} // closed when the ring is written
+	files *pcapng.Files
+	ring  *trace.Ring
+	done  chan struct{} // closed when the ring is written
 }
 
-// openCapture opens the capture file of p.
+// openCapture opens the capture of p.
 func openCapture(p *nodePlan) (*capture, error) {
-	f, err := captureFile(p)
+	if err := p.checkDirectories(); err != nil {
+		return nil, err
+	}
+	next := func() (io.WriteCloser, error) { return captureFile(p, p.pcap) }
+	if p.rotate > 0 {
+		next = (&fileSet{plan: p}).next
+	}
+	files, err := pcapng.NewFiles(next, p.rotate, p.captureOptions())
 	if err != nil {
 		return nil, fmt.Errorf("--pcap: %w", err)
 	}
-	w, err := pcapng.NewWriter(f, p.captureOptions())
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("--pcap: %w", err), f.Close())
+	return &capture{files: files}, nil
+}
+
+// captureFile makes a file that belongs to the user of p.
+func captureFile(p *nodePlan, path string) (*os.File, error) {
+	if path == toStdout {
+		return os.Stdout, nil
 	}
-	return &capture{file: f, writer: w}, nil
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.user.Chown(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// fileSet makes the files of --pcap-rotate. They have the names that dumpcap gives to those of its ring buffer: by these
+// Wireshark knows what belongs together (File → File Set).
+type fileSet struct {
+	plan *nodePlan
+	made int
+	kept []string
+}
+
+// next makes a file, and removes the oldest beyond those that are kept.
+func (s *fileSet) next() (io.WriteCloser, error) {
+	s.made++
+	path := s.plan.fileOfSet(fmt.Sprintf("%05d", s.made), time.Now().Format("20060102150405"))
+	f, err := captureFile(s.plan, path)
+	if err != nil {
+		return nil, err
+	}
+	s.kept = append(s.kept, path)
+	if s.plan.keep > 0 && len(s.kept) > s.plan.keep {
+		// Somebody may have moved it away: that is as good.
+		if err := os.Remove(s.kept[0]); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, errors.Join(err, f.Close())
+		}
+		s.kept = s.kept[1:]
+	}
+	return f, nil
+}
+
+// fileOfSet returns the name of a file of --pcap-rotate.
+func (p *capturePlan) fileOfSet(number, at string) string {
+	ext := filepath.Ext(p.pcap)
+	return strings.TrimSuffix(p.pcap, ext) + "_" + number + "_" + at + ext
 }
 
 // captureOptions returns what a capture says of itself.
@@ -52,26 +106,12 @@ func (p *nodePlan) captureOptions() pcapng.Options {
 	return o
 }
 
-func captureFile(p *nodePlan) (*os.File, error) {
-	if p.pcap == toStdout {
-		return os.Stdout, nil
-	}
-	f, err := os.Create(p.pcap)
-	if err != nil {
-		return nil, err
-	}
-	if err := p.user.Chown(f); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
-}
-
 // follow returns the ring for a stack: what it keeps is written.
 func (c *capture) follow(p *nodePlan) *trace.Ring {
 	c.ring, c.done = captureRing(p.snapLen), make(chan struct{})
 	go func() {
 		defer close(c.done)
-		c.writer.Follow(c.ring)
+		pcapng.Follow(c.ring, c.files.Write)
 	}()
 	return c.ring
 }
@@ -90,7 +130,7 @@ func (c *capture) close() error {
 		c.ring.Close()
 		<-c.done
 	}
-	if err := errors.Join(c.writer.Close(), c.file.Close()); err != nil {
+	if err := c.files.Close(); err != nil {
 		return fmt.Errorf("--pcap: %w", err)
 	}
 	return nil

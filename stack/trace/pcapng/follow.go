@@ -8,8 +8,9 @@ import (
 	"ustack/stack/trace"
 )
 
-// Follow writes the packets that r keeps, each with a comment, until r is closed and empty.
-func (w *Writer) Follow(r *trace.Ring) {
+// Follow gives write the packets that r keeps, each with a comment, until r is closed and empty. An error is for Close to
+// tell.
+func Follow(r *trace.Ring, write func(*Packet) error) {
 	var rec trace.Record
 	var lost uint64 // events: not all of them were packets
 	for r.Next(&rec) {
@@ -22,7 +23,7 @@ func (w *Writer) Follow(r *trace.Ring) {
 			p.Comments = []string{strconv.FormatUint(lost, 10) + " events before this packet are missing: they came too fast", p.Comments[0]}
 			lost = 0
 		}
-		w.Write(&p)
+		write(&p)
 		runtime.Gosched() // a stack with one P shall not wait for the rest
 	}
 }

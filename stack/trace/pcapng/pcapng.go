@@ -70,10 +70,14 @@ type Writer struct {
 }
 
 // buffer is where NgWriter's output gathers.
-type buffer struct{ b []byte }
+type buffer struct {
+	b     []byte
+	total int64 // octets that have come so far
+}
 
 func (b *buffer) Write(p []byte) (int, error) {
 	b.b = append(b.b, p...)
+	b.total += int64(len(p))
 	return len(p), nil
 }
 
@@ -106,18 +110,15 @@ func NewWriter(out io.Writer, o Options) (*Writer, error) {
 	if err := w.ng.Flush(); err != nil {
 		return nil, err
 	}
-	w.buffer.b = appendNames(w.buffer.b, o.Names)
+	if _, err := w.buffer.Write(appendNames(nil, o.Names)); err != nil {
+		return nil, err
+	}
 	go w.run()
 	return w, nil
 }
 
 func (w *Writer) ngInterface(name string) pcapgo.NgInterface {
 	return pcapgo.NgInterface{Name: name, LinkType: layers.LinkTypeRaw, SnapLength: uint32(w.snapLen), OS: runtime.GOOS}
-}
-
-// Tap writes a packet: it is a link.TapFunc. An error is kept for Err and Close.
-func (w *Writer) Tap(dir link.Direction, at time.Time, o link.Offload, pieces [][]byte) {
-	w.Write(&Packet{Direction: dir, Time: at, Offload: o, Pieces: pieces})
 }
 
 var flags = [...]pcapgo.NgEpbFlags{
@@ -181,6 +182,13 @@ func (w *Writer) putPacket(p *Packet, data []byte, length int, comments []string
 		return err
 	}
 	return w.ng.Flush()
+}
+
+// Size returns the octets of the capture so far, those that wait to be written among them.
+func (w *Writer) Size() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.buffer.total
 }
 
 // Err returns the first error of the capture.

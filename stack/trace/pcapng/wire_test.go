@@ -98,7 +98,7 @@ func TestWireView(t *testing.T) {
 				r.Next(&rec)
 				r.Trace(&in)
 				r.Close()
-				w.Follow(r)
+				Follow(r, w.Write)
 				if err := w.Close(); err != nil {
 					t.Fatal(err)
 				}
@@ -150,7 +150,7 @@ func TestWireViewOfOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w.Tap(link.In, time.Now(), o, [][]byte{append(packet, make([]byte, 5)...)}) // without a comment
+	tap(w, link.In, time.Now(), o, [][]byte{append(packet, make([]byte, 5)...)}) // without a comment
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
