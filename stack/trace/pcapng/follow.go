@@ -18,25 +18,23 @@ func Follow(r *trace.Ring, write func(*Packet) error) {
 		if rec.Pieces == nil {
 			continue
 		}
+		rec.Lost, lost = lost, 0
 		p := PacketOf(&rec)
-		if lost > 0 {
-			p.Comments = []string{strconv.FormatUint(lost, 10) + " events before this packet are missing: they came too fast", p.Comments[0]}
-			lost = 0
-		}
 		write(&p)
 		runtime.Gosched() // a stack with one P shall not wait for the rest
 	}
 }
 
-// PacketOf returns the packet that a record is about, with what there is to say of it as its comment. It shares the
-// record's octets.
+// PacketOf returns the packet that a record is about, with what there is to say of it as its comment, and of what is
+// missing before it as another. It shares the record's octets.
 func PacketOf(rec *trace.Record) Packet {
-	p := Packet{
-		Time: rec.Time, Offload: rec.Offload, Pieces: rec.Pieces, Len: rec.Len, Refused: rec.Drop != "",
-		Comments: []string{string(trace.AppendComment(nil, &rec.Event))},
-	}
+	p := Packet{Time: rec.Time, Offload: rec.Offload, Pieces: rec.Pieces, Len: rec.Len, Refused: rec.Drop != ""}
 	if rec.Kind == trace.PacketOut {
 		p.Direction = link.Out
 	}
+	if rec.Lost > 0 {
+		p.Comments = append(p.Comments, strconv.FormatUint(rec.Lost, 10)+" events before this packet are missing: they came too fast")
+	}
+	p.Comments = append(p.Comments, string(trace.AppendComment(nil, &rec.Event)))
 	return p
 }

@@ -66,6 +66,7 @@ type Writer struct {
 	scratch  []byte // a packet as it is written
 	err      error
 	closed   bool
+	closing  chan struct{} // closed when closed is set
 	done     chan struct{}
 }
 
@@ -95,7 +96,7 @@ func NewWriter(out io.Writer, o Options) (*Writer, error) {
 	if err := checkNames(o.Names); err != nil {
 		return nil, err
 	}
-	w := &Writer{out: out, snapLen: o.SnapLen, done: make(chan struct{})}
+	w := &Writer{out: out, snapLen: o.SnapLen, closing: make(chan struct{}), done: make(chan struct{})}
 	w.filled.L, w.emptied.L = &w.mu, &w.mu
 	var err error
 	w.ng, err = pcapgo.NewNgWriterInterface(&w.buffer, w.ngInterface(o.Interface),
@@ -201,7 +202,10 @@ func (w *Writer) Err() error {
 // Close writes what is left and returns the first error of the capture.
 func (w *Writer) Close() error {
 	w.mu.Lock()
-	w.closed = true
+	if !w.closed {
+		w.closed = true
+		close(w.closing)
+	}
 	w.mu.Unlock()
 	w.filled.Signal()
 	w.emptied.Broadcast()
@@ -234,7 +238,10 @@ func (w *Writer) run() {
 			return
 		}
 		spare = full
-		time.Sleep(flushInterval)
+		select {
+		case <-w.closing:
+		case <-time.After(flushInterval):
+		}
 	}
 }
 
