@@ -145,6 +145,9 @@ func (p *nodePlan) setEngine(f *nodeFlags) error {
 	if !slices.Contains(engine.Names(), f.engine) {
 		return fmt.Errorf("--engine %q: want one of %s", f.engine, strings.Join(engine.Names(), ", "))
 	}
+	if f.engine != "ustack" && p.dead != "" {
+		return errors.New("--pcap-dead is about ustack's own connections: other engines do not tell how theirs end")
+	}
 	if f.engine == "kernel" && (p.pcap != "" || p.impaired) {
 		return errors.New("--engine kernel keeps its packets to itself: --pcap and --impair see none (capture with `tshark -i lo`)")
 	}
