@@ -52,6 +52,7 @@ type Conn struct {
 
 	serve  serveState
 	took   bool   // the callback has consumed something
+	told   told   // to a tracer
 	reader Reader // nil: none
 
 	rare *rare // nil: nothing of it is needed
