@@ -182,6 +182,7 @@ func (c *Conn) trace(kind trace.Kind, held tcb.Held) {
 
 func (q *queue) drop(c counter) {
 	q.count.own[c].Add(1)
+	q.s.shortage(c)
 	if q.s.traced() && c.isDrop() {
 		q.tracing.refused(counterNames[c])
 	}
