@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,10 +15,28 @@ import (
 	"ustack/stack/link"
 )
 
+// lockedText is a text that is read while it is written.
+type lockedText struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 // TestLife: the logger hears of the beginning and the end, and of what runs short: once, and again later.
 func TestLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var text bytes.Buffer
+		var text lockedText
 		h := newHosts(t, link.PairConfig{}, func(cfg *Config) {
 			if cfg.Addrs[0].Addr() == netip.MustParseAddr(addrB4) {
 				cfg.Logger = slog.New(slog.NewTextHandler(&text, nil))
