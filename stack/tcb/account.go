@@ -15,6 +15,9 @@ type Account struct {
 	DSACKs             uint64 // segments that tell of data the peer had twice (RFC 2883)
 	Reorderings        uint64 // ACKs that tell of segments the network has reordered (RFC 8985 §6.2 step 2)
 
+	OutOfOrder       uint64 // segments that came beyond a hole
+	CongestionEchoes uint64 // ACKs with ECE, where the ends agreed on ECN (RFC 3168)
+
 	// Since the events; below 0: there was none.
 	SinceDataSent, SinceDataReceived, SinceReceived Time
 
@@ -45,7 +48,7 @@ func (t *TCB) Account(now Time, a *Account) {
 		HandshakeRTT: Time(t.snd.opening) * Time(time.Microsecond),
 		BytesAcked:   t.bytesAcked(), BytesRetransmitted: n.octets,
 		SynTimeouts: int(t.synTimeouts), Backoff: int(t.rtt.backoff),
-		Undone: uint64(n.undos), DSACKs: uint64(n.dsacks),
+		Undone: uint64(n.undos), DSACKs: uint64(n.dsacks), CongestionEchoes: uint64(n.echoes),
 		SinceDataSent: since(now, t.snd.lastSent), SinceDataReceived: t.sinceData(now), SinceReceived: since(now, t.heard),
 		DeliveryRate: int(t.rate),
 		Busy:         t.busy(now), Recovering: n.recovering,
@@ -67,6 +70,7 @@ func (t *TCB) Account(now Time, a *Account) {
 		w.until(now, t.waits)
 		a.CwndLimited, a.PeerWindowLimited, a.SendBufferLimited = w.spent[waitCwnd], w.spent[waitPeer], w.spent[waitBuffer]
 		a.NagleLimited, a.PacingLimited = w.spent[waitNagle], w.spent[waitPace]
+		a.OutOfOrder = uint64(s.ahead)
 		a.KeepAliveProbes, a.FastOpen = int(s.keepProbes), s.fastOpen.Present
 	}
 }
@@ -107,6 +111,7 @@ func (t *TCB) busy(now Time) Time {
 // lossCounters count what loss recovery does.
 type lossCounters struct {
 	rexmits, rtos, recoveries, undos, dsacks uint32
+	echoes                                   uint32
 	octets                                   uint64 // of text, in rexmits
 	recovering                               Time   // spent in recovery, up to since
 	since                                    Time   // when it entered the present one; 0: there is none
