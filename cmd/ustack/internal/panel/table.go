@@ -86,6 +86,9 @@ func (p *Panel) table() *table {
 	}
 	for _, c := range p.stack.Conns() {
 		i := c.Info()
+		if i.State == tcb.Closed || i.State == tcb.TimeWaiting {
+			continue // it has ended since, and its events say so
+		}
 		r := rowOf(&i)
 		r.Own = p.carries(flow{i.Local, i.Remote})
 		t.Conns = append(t.Conns, r)
