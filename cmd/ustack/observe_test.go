@@ -83,6 +83,7 @@ func TestSS(t *testing.T) {
 			t.Errorf("%+v, %v", list, err)
 		}
 	}
+	listSockets(t, c, socket)
 	if out, _ := command(t, exitOK, "ss", "-s", "--control", socket); !strings.HasPrefix(out, "TCP: connections 2") || !strings.Contains(out, "packets-in") {
 		t.Errorf("summary:\n%s", out)
 	}
@@ -94,6 +95,47 @@ func TestSS(t *testing.T) {
 	}
 	if _, errs := command(t, exitFailed, "ss", "--control", socket); !strings.Contains(errs, "no server runs here") || !strings.Contains(errs, socket) || !strings.Contains(errs, "sudo ustack serve") {
 		t.Errorf("without a server: %s", errs)
+	}
+}
+
+// listSockets expects listeners with -l, those and all else with -a, and what states are asked for. One connection has
+// gone to TIME-WAIT.
+func listSockets(t *testing.T, c *http.Client, socket string) {
+	t.Helper()
+	q, err := http.NewRequest("GET", "http://10.90.0.2/_/hello", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.Close = true
+	other := &http.Client{Transport: c.Transport.(*http.Transport).Clone()}
+	r, err := other.Do(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Body.Close()
+	const listener = `LISTEN +0 +\d+ +\*:80 +\*:\* syncookies:auto\n`
+	const wait = `TIME-WAIT +0 +0 +10\.90\.0\.2:80 +10\.90\.0\.1:\d+ timer:\(timewait,(5\dsec|1min),0\)\n`
+	for words, want := range map[string]string{
+		"-l":              `^` + listener + `$`,
+		"-a":              `^` + listener + `ESTAB .*\nESTAB .*\n` + wait + `$`,
+		"state time-wait": `^` + wait + `$`,
+		"-l6 src :80":     `^` + listener + `$`,
+		"-l sport = :81":  `^$`,
+		"state listening --json": `^\{"time":"[^"]+","listeners":\[\{"local":"\[::\]:80","both_families":true,"waiting":0,"half_open":0,"backlog":\d+,` +
+			`"syn_cookies":"auto"\}\]\}\n$`,
+		"state time-wait --json": `^\{"time":"[^"]+","time_wait":\[\{"local":"10\.90\.0\.2:80","remote":"10\.90\.0\.1:\d+","remaining_us":\d+\}\]\}\n$`,
+		"-a --json exclude all":  `^\{"time":"[^"]+"\}\n$`,
+	} {
+		out := ""
+		for range 200 { // until it is in TIME-WAIT
+			if out, _ = command(t, exitOK, append([]string{"ss", "-H", "--control", socket}, strings.Fields(words)...)...); regexp.MustCompile(want).MatchString(out) {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if !regexp.MustCompile(want).MatchString(out) {
+			t.Errorf("%s: %q, want %s", words, out, want)
+		}
 	}
 }
 

@@ -53,6 +53,10 @@ func statsOf(src Source) Stats {
 		MemoryUsed: st.MemoryUsed, MemoryBudget: st.MemoryBudget, Counters: st.Counters, Drops: st.Drops,
 		Links: []Link{},
 	}
+	for _, l := range src.Listeners() {
+		s.Listeners++
+		s.Waiting += l.Waiting
+	}
 	for _, l := range st.Links {
 		s.Links = append(s.Links, Link(l))
 	}

@@ -38,6 +38,7 @@ type table struct {
 	More     int   `json:"more"` // connections that found no place in Conns
 	HalfOpen int   `json:"half_open"`
 	TimeWait int   `json:"time_wait"`
+	Waiting  int   `json:"waiting"` // to be accepted
 
 	PacketsIn    uint64            `json:"packets_in"`
 	SegmentsOut  uint64            `json:"segments_out"`
@@ -80,6 +81,9 @@ func (p *Panel) table() *table {
 		HalfOpen: st.HalfOpen, TimeWait: st.TimeWait,
 		PacketsIn: st.Counters["packets-in"], SegmentsOut: st.Counters["tcp-segments-out"], Sent: st.Sent,
 		Drops: st.Drops, Sections: sections(st.Drops), MemoryUsed: st.MemoryUsed, MemoryBudget: st.MemoryBudget,
+	}
+	for _, l := range p.stack.Listeners() {
+		t.Waiting += l.Waiting
 	}
 	for _, l := range st.Links {
 		t.QueueDrops += l.QueueDrops

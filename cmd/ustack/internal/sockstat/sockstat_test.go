@@ -1,7 +1,11 @@
 package sockstat
 
 import (
+	"context"
+	"errors"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,14 +24,49 @@ var some = map[string]control.Conn{
 	"d": conn("10.90.0.2:5000", "192.0.2.9:80", "SYN-SENT"),
 }
 
+// sockets are those connections, and what else there is.
+func sockets() map[string]Socket {
+	all := map[string]Socket{
+		"l": {State: "LISTEN", Local: netip.MustParseAddrPort("[::]:80"), BothFamilies: true},
+		"m": {State: "LISTEN", Local: netip.MustParseAddrPort("10.90.0.2:81")},
+		"h": {State: "SYN-RECEIVED", Local: netip.MustParseAddrPort("10.90.0.2:80"), Remote: netip.MustParseAddrPort("10.90.0.1:7")},
+		"w": {State: "TIME-WAIT", Local: netip.MustParseAddrPort("[fd90::2]:80"), Remote: netip.MustParseAddrPort("[fd90::1]:7")},
+	}
+	for name, c := range some {
+		all[name] = Socket{State: c.State, Local: c.Local, Remote: c.Remote}
+	}
+	return all
+}
+
+// picked returns the letters of the sockets that f takes.
+func picked(f *Filter) string {
+	all, got := sockets(), ""
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if s := all[name]; f.takes(&s) {
+			got += name
+		}
+	}
+	return got
+}
+
 func TestFilter(t *testing.T) {
 	for filter, want := range map[string]string{
-		"":                    "abcd",
-		"state established":   "ac",
-		"state all":           "abcd",
-		"state synchronized":  "abc",
-		"exclude established": "bd",
-		"state connected excl syn-sent state fin-wait-2": "abc",
+		"":                                  "abcd",
+		"state established":                 "ac",
+		"state all":                         "abcdhlmw",
+		"state synchronized":                "abchw",
+		"state connected":                   "abcdhw",
+		"state time-wait":                   "w",
+		"state syn-recv":                    "h",
+		"state listening":                   "lm",
+		"state listen src :80":              "l",
+		"state bucket":                      "hw",
+		"state big":                         "abcdlm",
+		"exclude established":               "bdhlmw",
+		"exclude bucket exclude listening":  "abcd",
+		"state listening not dst 10.90.0.1": "lm",
+		"state listening dst 10.90.0.1":     "",
+		"state connected excl syn-sent state fin-wait-2": "abchw",
 		"dport = :80":                     "d",
 		"dport = 80":                      "d",
 		"dport :80":                       "d",
@@ -57,29 +96,45 @@ func TestFilter(t *testing.T) {
 		"sport = :80 | dport = :80 & dst 192.0.2.9":           "acd",
 		"state established ( dport = :40000 )":                "a",
 	} {
-		keep, err := Parse(strings.Fields(filter))
+		keep, err := Parse(strings.Fields(filter), Connections)
 		if err != nil {
 			t.Errorf("%s: %v", filter, err)
 			continue
 		}
 		// As one argument it means the same.
-		keepToo, err := Parse([]string{filter})
+		keepToo, err := Parse([]string{filter}, Connections)
 		if err != nil {
 			t.Errorf("%q: %v", filter, err)
 			continue
 		}
-		got := ""
-		for _, name := range []string{"a", "b", "c", "d"} {
-			c := some[name]
-			if keep(&c) {
-				got += name
-			}
-			if keep(&c) != keepToo(&c) {
-				t.Errorf("%q: one argument or several make a difference for %s", filter, name)
-			}
+		if got, too := picked(keep), picked(keepToo); got != want || too != want {
+			t.Errorf("%s: %q, as one argument %q, want %q", filter, got, too, want)
 		}
-		if got != want {
-			t.Errorf("%s: %q, want %q", filter, got, want)
+	}
+}
+
+// TestUsual: what a filter takes that names no state, of both IP versions or one.
+func TestUsual(t *testing.T) {
+	for _, c := range []struct {
+		usual         States
+		both, v4, v6  string
+		filter, named string
+	}{
+		{Connections, "abcd", "abd", "c", "state time-wait", "w"},
+		{Listening, "lm", "lm", "l", "state established", "ac"},
+		{All, "abcdhlmw", "abdhlm", "clw", "state syn-sent", "d"},
+	} {
+		f, err := Parse(nil, c.usual)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v4, v6 := f.And(func(s *Socket) bool { return s.IsOf(true) }), f.And(func(s *Socket) bool { return s.IsOf(false) })
+		if a, b, d := picked(f), picked(v4), picked(v6); a != c.both || b != c.v4 || d != c.v6 {
+			t.Errorf("%q, of IPv4 %q, of IPv6 %q; want %q, %q, %q", a, b, d, c.both, c.v4, c.v6)
+		}
+		named, err := Parse([]string{c.filter}, c.usual)
+		if err != nil || picked(named) != c.named {
+			t.Errorf("%s: %q, %v", c.filter, picked(named), err)
 		}
 	}
 }
@@ -88,7 +143,6 @@ func TestFilterRefuses(t *testing.T) {
 	for filter, want := range map[string]string{
 		"state":                 "of what? want established",
 		"state open":            `no state "open"`,
-		"state time-wait":       "ss -s` counts them",
 		"port 80":               `"port": want src, dst`,
 		"dport":                 "dport = what?",
 		"dport =":               "dport = what?",
@@ -106,7 +160,7 @@ func TestFilterRefuses(t *testing.T) {
 		"established":           `"established": want src, dst`,
 		"sport = :80 state all": `"state": want src, dst`,
 	} {
-		if _, err := Parse(strings.Fields(filter)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Parse(strings.Fields(filter), All); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", filter, err, want)
 		}
 	}
@@ -117,13 +171,12 @@ func FuzzParse(f *testing.F) {
 	f.Add("state established ( sport = :80 or not dst 10.0.0.0/8 )")
 	f.Add("!(((")
 	f.Fuzz(func(t *testing.T, s string) {
-		keep, err := Parse([]string{s})
+		keep, err := Parse([]string{s}, All)
 		if (keep == nil) == (err == nil) {
 			t.Fatalf("%q: a filter and an error, or neither: %v", s, err)
 		}
 		if err == nil {
-			c := some["a"]
-			keep(&c)
+			picked(keep)
 		}
 	})
 }
@@ -160,17 +213,31 @@ func TestInfo(t *testing.T) {
 
 func TestWrite(t *testing.T) {
 	c := busy()
-	list := []control.Conn{c, some["c"], some["b"]}
+	page := Page{
+		Listeners: []control.Listener{
+			{Local: netip.MustParseAddrPort("[::]:80"), BothFamilies: true, Waiting: 3, HalfOpen: 2, Backlog: 128, SynCookies: "auto"},
+			{Local: netip.MustParseAddrPort("[fd90::2]:81"), Backlog: 1, SynCookies: "off"},
+			{Local: netip.MustParseAddrPort("0.0.0.0:82"), Backlog: 1, SynCookies: "off"},
+		},
+		HalfOpen: []control.HalfOpen{{Local: netip.MustParseAddrPort("10.90.0.2:80"), Remote: netip.MustParseAddrPort("10.90.0.1:7"), Resent: 2, Remaining: 1_540_000}},
+		Conns:    []control.Conn{c, some["c"], some["b"]},
+		TimeWait: []control.TimeWait{{Local: netip.MustParseAddrPort("10.90.0.2:80"), Remote: netip.MustParseAddrPort("10.90.0.1:9"), Remaining: 59_999_999}},
+	}
 	var b strings.Builder
-	if err := Write(&b, list, true); err != nil {
+	if err := Write(&b, &page, true); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
 	want := []string{
 		"State      Recv-Q Send-Q Local Address:Port Peer Address:Port",
+		"LISTEN     3      128                  *:80               *:* half_open:2 syncookies:auto",
+		"LISTEN     0      1            [fd90::2]:81            [::]:* syncookies:off",
+		"LISTEN     0      1              0.0.0.0:82         0.0.0.0:* syncookies:off",
+		"SYN-RECV   0      0            10.90.0.2:80       10.90.0.1:7 timer:(on,1.5sec,2)",
 		"ESTAB      7      9500         10.90.0.2:80   10.90.0.1:40000 ts sack",
 		"ESTAB      0      0            [fd90::2]:80   [fd90::1]:50000",
 		"FIN-WAIT-2 0      0            10.90.0.2:81     10.90.0.7:443",
+		"TIME-WAIT  0      0            10.90.0.2:80       10.90.0.1:9 timer:(timewait,59sec,0)",
 	}
 	if len(lines) != len(want) {
 		t.Fatalf("%q", lines)
@@ -181,8 +248,61 @@ func TestWrite(t *testing.T) {
 		}
 	}
 	b.Reset()
-	if err := Write(&b, nil, false); err != nil || b.Len() > 0 {
+	if err := Write(&b, &Page{}, false); err != nil || b.Len() > 0 {
 		t.Errorf("nothing is %q, %v", b.String(), err)
+	}
+}
+
+func TestRemaining(t *testing.T) {
+	for us, want := range map[int64]string{0: "0ms", 999_999: "999ms", 1_000_000: "1sec", 9_960_000: "9.9sec", 10_000_000: "10sec", 59_999_999: "59sec",
+		60_000_000: "1min", 3_599_000_000: "59min59sec"} {
+		if got := remaining(us); got != want {
+			t.Errorf("%d: %s, want %s", us, got, want)
+		}
+	}
+}
+
+// asked is a server that remembers what it was asked for.
+type asked struct{ log []string }
+
+func (a *asked) Listeners(context.Context) (l control.Listeners, err error) {
+	a.log = append(a.log, "listeners")
+	return control.Listeners{Listeners: []control.Listener{{Local: netip.MustParseAddrPort("10.90.0.2:80")}}}, nil
+}
+
+func (a *asked) HalfOpens(context.Context) (control.HalfOpens, error) {
+	a.log = append(a.log, "half-open")
+	return control.HalfOpens{HalfOpen: []control.HalfOpen{{}}}, nil
+}
+
+func (a *asked) Conns(context.Context) (control.Conns, error) {
+	a.log = append(a.log, "conns")
+	return control.Conns{Conns: []control.Conn{some["c"], some["d"], some["a"], some["b"]}}, nil
+}
+
+func (a *asked) TimeWaits(context.Context) (control.TimeWaits, error) {
+	a.log = append(a.log, "time-wait")
+	return control.TimeWaits{}, errors.New("no")
+}
+
+// TestLook: a server is asked for what a filter may take only, and that is put in order.
+func TestLook(t *testing.T) {
+	for filter, want := range map[string]string{
+		"": "conns", "state listening": "listeners", "state syn-recv": "half-open conns", "state fin-wait-2": "conns", "state closed": "",
+		"state all": "listeners half-open conns time-wait", "exclude time-wait": "listeners half-open conns",
+	} {
+		f, err := Parse([]string{filter}, Connections)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := asked{}
+		p, err := Look(t.Context(), &a, f)
+		if got := strings.Join(a.log, " "); got != want || (err != nil) != strings.Contains(want, "time-wait") {
+			t.Errorf("%q asks for %q, want %q; %v", filter, got, want, err)
+		}
+		if filter == "" && (p.Listeners != nil || len(p.Conns) != 4 || p.Conns[0] != some["a"] || p.Conns[1] != some["b"] || p.Conns[2] != some["d"] || p.Conns[3] != some["c"]) {
+			t.Errorf("%+v", p)
+		}
 	}
 }
 
@@ -197,12 +317,12 @@ func TestBits(t *testing.T) {
 func TestSummary(t *testing.T) {
 	var b strings.Builder
 	err := WriteSummary(&b, &control.Stats{
-		Conns: 3, HalfOpen: 1, TimeWait: 2, MemoryUsed: 100, MemoryBudget: 1000,
+		Conns: 3, HalfOpen: 1, TimeWait: 2, Listeners: 4, Waiting: 5, MemoryUsed: 100, MemoryBudget: 1000,
 		Counters: map[string]uint64{"packets-in": 12},
 		Drops:    map[string]uint64{"tcp-paws": 4, "listen-backlog-full": 5},
 		Links:    []control.Link{{RxPackets: 12, RxBytes: 1200, TxPackets: 7, TxBytes: 700, QueueDrops: 2, WriteErrors: 1}},
 	})
-	want := "TCP: connections 3, half-open 1, TIME-WAIT 2; queues hold 100 of 1000 octets\n" +
+	want := "TCP: connections 3, half-open 1, TIME-WAIT 2; listeners 4, to accept 5; queues hold 100 of 1000 octets\n" +
 		"link 0: in 12 packets, 1200 octets, out 7 packets, 700 octets; lost 2 in the queue, 1 on writing\n" +
 		"counters:\n            12  packets-in\n" +
 		"drops:\n             5  listen-backlog-full\n             4  tcp-paws (RFC 7323 §5)\n"

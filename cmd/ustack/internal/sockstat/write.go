@@ -9,19 +9,16 @@ import (
 	"ustack/cmd/ustack/internal/control"
 )
 
-// row is a connection as words, in the columns of ss.
+// row is a socket as words, in the columns of ss.
 type row struct{ state, recvQ, sendQ, local, remote, info string }
 
 var header = row{"State", "Recv-Q", "Send-Q", "Local Address:Port", "Peer Address:Port", ""}
 
-// Write writes a line a connection, in columns that are as wide as they have to be.
-func Write(w io.Writer, conns []control.Conn, withHeader bool) error {
-	rows := make([]row, 0, len(conns)+1)
+// Write writes a line a socket, in columns that are as wide as they have to be.
+func Write(w io.Writer, p *Page, withHeader bool) error {
+	rows := p.rows()
 	if withHeader {
-		rows = append(rows, header)
-	}
-	for i := range conns {
-		rows = append(rows, rowOf(&conns[i]))
+		rows = append([]row{header}, rows...)
 	}
 	var width row // of blanks
 	for _, r := range rows {
@@ -51,7 +48,7 @@ func blanks(a, b string) string {
 
 func rowOf(c *control.Conn) row {
 	return row{
-		state: StateName(c), recvQ: strconv.Itoa(c.RecvQueue), sendQ: strconv.Itoa(c.SendQueue),
+		state: StateName(c.State), recvQ: strconv.Itoa(c.RecvQueue), sendQ: strconv.Itoa(c.SendQueue),
 		local: c.Local.String(), remote: c.Remote.String(), info: Info(c),
 	}
 }
