@@ -6,7 +6,6 @@ import (
 	"html/template"
 	"maps"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -137,7 +136,7 @@ func (r *recorder) facts() *recorded {
 	return &recorded{
 		Since:  r.since.UTC().Format("2006-01-02T15:04:05.000Z07:00"),
 		Causes: maps.Clone(r.causes), Held: maps.Clone(r.held), Drops: maps.Clone(r.drops),
-		Samples: slices.Clone(r.samples), Packets: len(r.packets), Lost: r.lost, Capture: capturePath,
+		Samples: r.samples.list(), Packets: len(r.packets.places), Lost: r.lost, Capture: capturePath,
 	}
 }
 
