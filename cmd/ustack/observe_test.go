@@ -185,11 +185,11 @@ func TestTraceCommand(t *testing.T) {
 		t.Errorf("code %d: want five lines:\n%s", code, out)
 	}
 	for _, l := range lines {
-		if !regexp.MustCompile(`^ *\d+\.\d{6} 10\.90\.0\.2:80 [←→×] 10\.90\.0\.1:\d+ .+`).MatchString(l) {
+		if !regexp.MustCompile(`^ *\d+\.\d{6} 10\.90\.0\.2:80 [←→×•↔] 10\.90\.0\.1:\d+ .+`).MatchString(l) {
 			t.Errorf("%q", l)
 		}
 	}
-	code, out, _ = tracing(t, c, "--control", socket, "--json", "--count", "3", "--in=false", "--held=false")()
+	code, out, _ = tracing(t, c, "--control", socket, "--json", "--count", "3", "--in=false", "--held=false", "--state=false", "--rtt=false")()
 	for line := range strings.Lines(out) {
 		var e control.Event
 		if err := json.Unmarshal([]byte(line), &e); err != nil || e.Event != "out" && e.Event != "ended" || e.Comment != "" {
@@ -240,17 +240,17 @@ func TestObserveOtherEngines(t *testing.T) {
 
 func TestObserveRefuses(t *testing.T) {
 	for line, want := range map[string]string{
-		"ss state open":                           "no state",
-		"ss --watch=1ms":                          "want 50ms or more",
-		"ss --count 2":                            "and --watch",
-		"ss -s state all":                         "takes no filter",
-		"trace --json --mermaid":                  "want one of them",
-		"trace --peer x":                          "want an address",
-		"trace --port 0":                          "want a port",
-		"trace --count=-1":                        "want 1 or more",
-		"trace --in=0 --out=0 --held=0 --ended=0": "nothing is left",
-		"trace me":                                "unknown argument",
-		"top --interval 1ms":                      "want 50ms or more",
+		"ss state open":          "no state",
+		"ss --watch=1ms":         "want 50ms or more",
+		"ss --count 2":           "and --watch",
+		"ss -s state all":        "takes no filter",
+		"trace --json --mermaid": "want one of them",
+		"trace --peer x":         "want an address",
+		"trace --port 0":         "want a port",
+		"trace --count=-1":       "want 1 or more",
+		"trace --in=0 --out=0 --held=0 --ended=0 --state=0 --rtt=0": "nothing is left",
+		"trace me":           "unknown argument",
+		"top --interval 1ms": "want 50ms or more",
 	} {
 		if _, errs := command(t, exitUsage, strings.Fields(line)...); !strings.Contains(errs, want) {
 			t.Errorf("%s: %s, want %q", line, errs, want)

@@ -76,6 +76,7 @@ type recorded struct {
 	Held    map[string]uint64 `json:"held"`   // what it waited for when it stopped sending
 	Drops   map[string]uint64 `json:"drops"`
 	Samples []sample          `json:"rtt_samples"`
+	Changes []change          `json:"changes"` // of state and phase
 	Packets int               `json:"packets"` // in the capture
 	Lost    uint64            `json:"lost"`    // events of all connections that came too fast
 	Capture string            `json:"capture"`
@@ -136,7 +137,7 @@ func (r *recorder) facts() *recorded {
 	return &recorded{
 		Since:  r.since.UTC().Format("2006-01-02T15:04:05.000Z07:00"),
 		Causes: maps.Clone(r.causes), Held: maps.Clone(r.held), Drops: maps.Clone(r.drops),
-		Samples: r.samples.list(), Packets: len(r.packets.places), Lost: r.lost, Capture: capturePath,
+		Samples: r.samples.list(), Changes: r.changes.list(), Packets: len(r.packets.places), Lost: r.lost, Capture: capturePath,
 	}
 }
 
@@ -160,7 +161,7 @@ func (p *Panel) connCapture(w http.ResponseWriter, r *http.Request) {
 	w.Write(file.Bytes())
 }
 
-var connTemplate = template.Must(template.New("conn.html").Funcs(template.FuncMap{"curve": curve, "ms": shortMillis}).ParseFS(assets, "assets/conn.html"))
+var connTemplate = template.Must(template.New("conn.html").Funcs(template.FuncMap{"lines": linesOf, "ms": shortMillis}).ParseFS(assets, "assets/conn.html"))
 
 // shortMillis returns a time in ms with three or four digits that count.
 func shortMillis(ms float64) string {
@@ -171,18 +172,29 @@ func shortMillis(ms float64) string {
 	return strconv.FormatFloat(ms, 'f', digits, 64)
 }
 
-// curve returns the points of a line through round-trip times, for a picture of 100 by 30.
-func curve(list []sample) string {
+// lines are two lines through round-trip times, as they were measured and smoothed, for a picture of 100 by 30.
+type lines struct{ RTT, SRTT string }
+
+func linesOf(list []sample) (l lines) {
 	if len(list) < 2 {
-		return ""
+		return l
 	}
-	first, last, most := list[0].At, list[len(list)-1].At, 0.0
+	most := 0.0
 	for _, s := range list {
-		most = max(most, s.SRTT)
+		most = max(most, s.RTT, s.SRTT)
 	}
+	return lines{
+		curve(list, most, func(s sample) float64 { return s.RTT }),
+		curve(list, most, func(s sample) float64 { return s.SRTT }),
+	}
+}
+
+// curve returns the points of a line, whose highest possible one is most.
+func curve(list []sample, most float64, of func(sample) float64) string {
+	first, last := list[0].At, list[len(list)-1].At
 	var b strings.Builder
 	for _, s := range list {
-		x, y := 100*(s.At-first)/max(last-first, 1e-9), 29-28*s.SRTT/max(most, 1e-9)
+		x, y := 100*(s.At-first)/max(last-first, 1e-9), 29-28*of(s)/max(most, 1e-9)
 		b.WriteString(strconv.FormatFloat(x, 'f', 2, 64) + "," + strconv.FormatFloat(y, 'f', 2, 64) + " ")
 	}
 	return b.String()

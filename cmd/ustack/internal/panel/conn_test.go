@@ -64,16 +64,17 @@ func TestConn(t *testing.T) {
 	if second.Remote != first.Remote || second.Request != 4 || second.Totals.BytesOut < 1<<20 || second.RTT.Smoothed <= 0.9 {
 		t.Errorf("%+v", second)
 	}
-	if r.Causes["data"] < 100 || r.Causes["fast-retransmit"] == 0 || len(r.Held) == 0 || len(r.Samples) < 5 || r.Packets < 500 {
+	if r.Causes["data"] < 100 || r.Causes["fast-retransmit"] == 0 || len(r.Held) == 0 || r.Packets < 500 {
 		t.Errorf("recorded: %+v", r)
 	}
+	checkSamples(t, r)
 	answer, capture := fetch(t, c, capturePath, "*/*")
 	if d := answer.Header.Get("Content-Disposition"); !strings.HasPrefix(d, `attachment; filename="ustack-`) {
 		t.Errorf("%q", d)
 	}
 	checkCapture(t, capture)
 	answer, page := fetch(t, c, "/_/conn", "text/html,*/*")
-	if answer.Header.Get("Content-Type") != "text/html; charset=utf-8" || !strings.Contains(page, "<polyline points=\"0.00,") || !strings.Contains(page, "fast-retransmit") {
+	if answer.Header.Get("Content-Type") != "text/html; charset=utf-8" || !strings.Contains(page, "<polyline class=\"thin\" points=\"0.00,") || strings.Count(page, "<polyline") != 2 || !strings.Contains(page, "fast-retransmit") {
 		t.Error(page)
 	}
 
@@ -85,6 +86,35 @@ func TestConn(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Error("the recording goes on without its connection")
+}
+
+// checkSamples expects round-trip times as they were measured, of which the smoothed ones are made, and the change to
+// recovery.
+func checkSamples(t *testing.T, r *recorded) {
+	t.Helper()
+	if len(r.Samples) < 5 {
+		t.Fatalf("%d samples", len(r.Samples))
+	}
+	for i, s := range r.Samples {
+		if s.RTT < 0.9 || s.SRTT < 0.9 {
+			t.Errorf("sample %d: %+v", i, s)
+		}
+		if i > 0 { // RFC 6298 §2.3: an eighth of what is new, or less where there are many samples in a round trip
+			before := r.Samples[i-1]
+			if low, high := min(before.SRTT, s.RTT), max(before.SRTT, s.RTT); s.SRTT < low-0.002 || s.SRTT > high+0.002 || s.At < before.At {
+				t.Errorf("sample %d: %+v after %+v", i, s, before)
+			}
+		}
+	}
+	for _, c := range r.Changes {
+		if c.State != "ESTABLISHED" {
+			t.Errorf("%+v", c)
+		}
+		if c.Phase == "fast-recovery" {
+			return
+		}
+	}
+	t.Errorf("no recovery in %+v", r.Changes)
 }
 
 // checkCapture reads the packets, and expects them to be those of a download with losses.

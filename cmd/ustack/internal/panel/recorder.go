@@ -18,6 +18,7 @@ const (
 	keptPackets  = 1000             // the last ones
 	keptOctets   = 256              // of each
 	keptSamples  = 100              // round-trip times, the last ones
+	keptChanges  = 100              // of state and phase, the last ones
 	recorderRing = 512              // events that may wait for it
 	recorderTime = 10 * time.Minute // without anybody asking; then it ends
 	maxRecorders = 16
@@ -36,15 +37,23 @@ type recorder struct {
 	held    map[string]uint64
 	drops   map[string]uint64
 	samples latest[sample]
-	last    tcb.Time // SRTT as it was
+	changes latest[change]
 	packets latest[packet]
 }
 
-// sample is a smoothed round-trip time when it had changed. Times are in ms.
+// sample is a round-trip time that was measured, and what it made of the smoothed one. Times are in ms.
 type sample struct {
 	At     float64 `json:"at_ms"` // since the recording began
+	RTT    float64 `json:"rtt_ms"`
 	SRTT   float64 `json:"srtt_ms"`
 	RTTVar float64 `json:"rttvar_ms"`
+}
+
+// change is a state or a phase that the connection came to.
+type change struct {
+	At    float64 `json:"at_ms"` // since the recording began
+	State string  `json:"state"`
+	Phase string  `json:"phase"`
 }
 
 // recorder returns the recorder of f, and makes it if start is true. Nil: there is none, or there are too many already.
@@ -72,7 +81,7 @@ func newRecorder(f flow) *recorder {
 	return &recorder{
 		flow: f, since: time.Now(), ring: trace.NewRing(recorderRing, keptOctets),
 		causes: map[string]uint64{}, held: map[string]uint64{}, drops: map[string]uint64{},
-		samples: latest[sample]{limit: keptSamples}, packets: latest[packet]{limit: keptPackets},
+		samples: latest[sample]{limit: keptSamples}, changes: latest[change]{limit: keptChanges}, packets: latest[packet]{limit: keptPackets},
 	}
 }
 
@@ -104,19 +113,20 @@ func (r *recorder) add(rec *trace.Record) bool {
 	if rec.Local != r.flow.local || rec.Remote != r.flow.remote {
 		return true
 	}
+	at, s := millis(tcb.Time(rec.Time.Sub(r.since))), rec.State
 	switch {
 	case rec.Kind == trace.Ended:
 		return false
 	case rec.Kind == trace.Held:
 		r.held[rec.Held.String()]++
+	case rec.Kind == trace.Changed:
+		*r.changes.place() = change{at, s.State.String(), s.Phase.String()}
+	case rec.Kind == trace.Sampled:
+		*r.samples.place() = sample{at, millis(s.Sample), millis(s.SRTT), millis(s.RTTVar)}
 	case rec.Kind == trace.PacketOut:
 		r.causes[rec.Cause.String()]++
 	case rec.Drop != "":
 		r.drops[rec.Drop]++
-	}
-	if s := rec.State; s != nil && s.SRTT != r.last {
-		r.last = s.SRTT
-		*r.samples.place() = sample{millis(tcb.Time(rec.Time.Sub(r.since))), millis(s.SRTT), millis(s.RTTVar)}
 	}
 	if rec.Pieces != nil {
 		r.packets.place().keep(rec)

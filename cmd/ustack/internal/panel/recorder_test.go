@@ -58,7 +58,10 @@ func TestRecorderKeeps(t *testing.T) {
 	header, state := tcpseg.Header{Flags: tcpseg.ACK}, tcb.Snapshot{}
 	const n = keptPackets*2 + 321
 	for i := range n {
-		record(t, r, &rec, segment(f, &header, &state, i+1))
+		e := segment(f, &header, &state, i+1)
+		record(t, r, &rec, e)
+		state.Sample = 2 * state.SRTT
+		record(t, r, &rec, &trace.Event{Kind: trace.Sampled, Time: e.Time, Local: f.local, Remote: f.remote, State: &state})
 	}
 	var file bytes.Buffer
 	if err := r.capture(&file, "about"); err != nil {
@@ -87,7 +90,7 @@ func TestRecorderKeeps(t *testing.T) {
 		t.Errorf("after the last packet: %v", err)
 	}
 	facts := r.facts()
-	if s := facts.Samples; len(s) != keptSamples || s[0].SRTT != n-keptSamples+1 || s[keptSamples-1].SRTT != n {
+	if s := facts.Samples; len(s) != keptSamples || s[0].SRTT != n-keptSamples+1 || s[keptSamples-1].SRTT != n || s[0].RTT != 2*s[0].SRTT {
 		t.Errorf("%+v", s)
 	}
 	if facts.Packets != keptPackets || facts.Causes["data"] != n {
@@ -102,13 +105,15 @@ func TestRecorderAllocs(t *testing.T) {
 	var rec trace.Record
 	header, state, n := tcpseg.Header{Flags: tcpseg.ACK}, tcb.Snapshot{}, 0
 	e := segment(f, &header, &state, 299)
+	sampled := trace.Event{Kind: trace.Sampled, Time: e.Time, Local: f.local, Remote: f.remote, State: &state}
 	one := func() {
 		n++
-		e.Kind, state.SRTT = trace.PacketOut, tcb.Time(n)*tcb.Time(time.Microsecond)
+		e.Kind, state.Sample = trace.PacketOut, tcb.Time(n)*tcb.Time(time.Microsecond)
 		if n%2 == 0 {
 			e.Kind = trace.PacketIn
 		}
 		record(t, r, &rec, e)
+		record(t, r, &rec, &sampled)
 	}
 	for range keptPackets {
 		one()
