@@ -65,7 +65,7 @@ func TestSS(t *testing.T) {
 	if len(lines) != 3 || !strings.HasPrefix(lines[0], "State") {
 		t.Fatalf("want a title and two connections:\n%s", out)
 	}
-	line := regexp.MustCompile(`^ESTAB +0 +0 +10\.90\.0\.2:80 +10\.90\.0\.1:\d+ ts sack cubic wscale:\d+,\d+ rto:\S+ rtt:\S+/\S+ mss:1448 cwnd:\d+ .*bytes_sent:10\d{4} bytes_received:\d+ `)
+	line := regexp.MustCompile(`^ESTAB +0 +0 +10\.90\.0\.2:80 +10\.90\.0\.1:\d+ ts sack cubic wscale:\d+,\d+ rto:\S+ rtt:\S+/\S+ ato:40 mss:1448 pmtu:1500 .*cwnd:\d+ .*bytes_sent:10\d{4} bytes_acked:10\d{4} bytes_received:\d+ `)
 	if !line.MatchString(lines[1]) {
 		t.Errorf("%q is not %v", lines[1], line)
 	}

@@ -83,6 +83,8 @@ type Conn struct {
 	SendScale   uint8 `json:"send_scale"` // of the peer's window
 	RecvScale   uint8 `json:"recv_scale"` // of ours
 
+	Account
+
 	Stalled   bool   `json:"stalled,omitempty"`
 	SoftError string `json:"soft_error,omitempty"`
 }

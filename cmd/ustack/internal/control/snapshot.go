@@ -32,6 +32,7 @@ func fromInfo(i *stack.Info) Conn {
 		Retransmits: i.Retransmits, RTOs: i.RTOs, FastRecoveries: i.FastRecoveries,
 		SACK: i.SACK, Timestamps: i.Timestamps, ECN: i.ECN,
 		WindowScale: i.WindowScale, SendScale: i.SndScale, RecvScale: i.RcvScale,
+		Account: accountOf(i),
 		Stalled: i.Stalled,
 	}
 	if i.HasThreshold() {

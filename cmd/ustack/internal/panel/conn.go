@@ -13,62 +13,6 @@ import (
 	"ustack/stack"
 )
 
-// connFacts is the answer of /_/conn: the very connection that asked.
-type connFacts struct {
-	Local   string `json:"local"`
-	Remote  string `json:"remote"`
-	ID      uint64 `json:"connection,omitempty"` // the web server's number of it, as in /_/wire
-	Request int    `json:"request,omitempty"`    // of this request on it
-	State   string `json:"state"`
-	Phase   string `json:"phase"`
-	CC      string `json:"congestion_control"`
-
-	Handshake handshake `json:"handshake"`
-	RTT       rtt       `json:"rtt"`
-	Windows   windows   `json:"windows"`
-	Totals    totals    `json:"totals"`
-	Recorded  *recorded `json:"recorded,omitempty"`
-}
-
-// handshake is what the SYN and its answer settled.
-type handshake struct {
-	MSS         int   `json:"mss"` // octets of payload that a segment carries now
-	SACK        bool  `json:"sack"`
-	Timestamps  bool  `json:"timestamps"`
-	WindowScale bool  `json:"window_scale"`
-	PeerShift   uint8 `json:"peer_shift"` // the peer's windows are scaled by it
-	OwnShift    uint8 `json:"own_shift"`
-	ECN         bool  `json:"ecn"`
-}
-
-// rtt are round-trip times.
-type rtt struct {
-	Smoothed float64 `json:"srtt_ms"`
-	Variance float64 `json:"rttvar_ms"`
-	Least    float64 `json:"min_ms"`
-	Timeout  float64 `json:"rto_ms"`
-}
-
-// windows are octets.
-type windows struct {
-	Cwnd     int `json:"cwnd"`
-	SSThresh int `json:"ssthresh,omitempty"` // left out as long as there is none
-	InFlight int `json:"in_flight"`
-	Unsent   int `json:"unsent"`
-	Peer     int `json:"peer_window"`
-	Own      int `json:"own_window"`
-}
-
-type totals struct {
-	SegmentsIn     uint64 `json:"segments_in"`
-	SegmentsOut    uint64 `json:"segments_out"`
-	BytesIn        uint64 `json:"bytes_in"`
-	BytesOut       uint64 `json:"bytes_out"`
-	Retransmits    uint64 `json:"retransmits"`
-	FastRecoveries uint64 `json:"fast_recoveries"`
-	Timeouts       uint64 `json:"timeouts"`
-}
-
 // recorded is what has been seen of the connection since it first asked for /_/conn.
 type recorded struct {
 	Since   string            `json:"since"`
@@ -117,18 +61,6 @@ func (p *Panel) find(f flow) *stack.Conn {
 		}
 	}
 	return nil
-}
-
-func factsOf(i stack.Info) *connFacts {
-	return &connFacts{
-		Local: i.Local.String(), Remote: i.Remote.String(), State: i.State.String(), Phase: i.Phase.String(), CC: i.CC,
-		Handshake: handshake{i.MSS, i.SACK, i.Timestamps, i.WindowScale, i.SndScale, i.RcvScale, i.ECN},
-		RTT:       rtt{millis(i.SRTT), millis(i.RTTVar), millis(i.MinRTT), millis(i.RTO)},
-		Windows: windows{
-			i.Cwnd, threshold(&i.Snapshot), i.InFlight, i.Unsent(), i.SndWnd, i.RcvWnd(),
-		},
-		Totals: totals{i.SegsIn, i.SegsOut, i.BytesIn, i.BytesOut, i.Retransmits, i.FastRecoveries, i.RTOs},
-	}
 }
 
 func (r *recorder) facts() *recorded {

@@ -64,6 +64,7 @@ func TestConn(t *testing.T) {
 	if second.Remote != first.Remote || second.Request != 4 || second.Totals.BytesOut < 1<<20 || second.RTT.Smoothed <= 0.9 {
 		t.Errorf("%+v", second)
 	}
+	checkAccount(t, &second)
 	if r.Causes["data"] < 100 || r.Causes["fast-retransmit"] == 0 || len(r.Held) == 0 || r.Packets < 500 {
 		t.Errorf("recorded: %+v", r)
 	}
@@ -74,7 +75,8 @@ func TestConn(t *testing.T) {
 	}
 	checkCapture(t, capture)
 	answer, page := fetch(t, c, "/_/conn", "text/html,*/*")
-	if answer.Header.Get("Content-Type") != "text/html; charset=utf-8" || !strings.Contains(page, "<polyline class=\"thin\" points=\"0.00,") || strings.Count(page, "<polyline") != 2 || !strings.Contains(page, "fast-retransmit") {
+	if answer.Header.Get("Content-Type") != "text/html; charset=utf-8" || !strings.Contains(page, "<polyline class=\"thin\" points=\"0.00,") || strings.Count(page, "<polyline") != 2 || !strings.Contains(page, "fast-retransmit") ||
+		!strings.Contains(page, "<td class=\"num\">1460; ") || !strings.Contains(page, "What it has waited for") {
 		t.Error(page)
 	}
 
@@ -86,6 +88,24 @@ func TestConn(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Error("the recording goes on without its connection")
+}
+
+// checkAccount expects what must be so after a download of a megabyte that loses some.
+func checkAccount(t *testing.T, f *connFacts) {
+	t.Helper()
+	h, n, w := f.Handshake, f.Totals, f.Waited
+	if h.RTT < 0.9 || h.PathMTU != 1500 || h.AdvertisedMSS != 1460 || h.FastOpen {
+		t.Errorf("%+v", h)
+	}
+	if n.BytesAcked < 1<<20 || n.BytesRetransmitted < 1448 || n.BytesAcked+n.BytesRetransmitted+uint64(f.Windows.InFlight) != n.BytesOut || n.OutOfOrder != 0 {
+		t.Errorf("%+v, %d in flight", n, f.Windows.InFlight)
+	}
+	if w.Cwnd <= 0 || w.Recovering <= 0 || w.Busy < w.Recovering || w.Nagle != 0 || w.Pacing != 0 || f.Rates.Delivery < 100_000 || f.Rates.Pacing != 0 {
+		t.Errorf("%+v, %+v", w, f.Rates)
+	}
+	if s := f.Since; s.DataSent == nil || s.DataReceived == nil || s.Received == nil || *s.Received > *s.DataReceived+1 {
+		t.Errorf("%+v", s)
+	}
 }
 
 // checkSamples expects round-trip times as they were measured, of which the smoothed ones are made, and the change to
