@@ -118,9 +118,11 @@ func (b *tab) size(width, height int) {
 	b.call("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false}, nil)
 }
 
-// scheme sets the colours that the reader prefers: light or dark.
+// scheme sets the colours that the reader prefers: light or dark. They come at once, without a transition.
 func (b *tab) scheme(name string) {
-	b.call("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": name}}}, nil)
+	b.call("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{
+		{"name": "prefers-color-scheme", "value": name}, {"name": "prefers-reduced-motion", "value": "reduce"},
+	}}, nil)
 }
 
 // eval returns the value of an expression in the page, or of what it promises.
