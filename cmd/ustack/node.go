@@ -131,7 +131,7 @@ func (n *node) startStack(l link.Link, p *nodePlan, c *console, rings []*trace.R
 		Links:          []link.Link{l},
 		Addrs:          p.addrs,
 		Options:        p.switches.tcp,
-		Logger:         slog.New(slog.NewTextHandler(c.err, nil)),
+		Logger:         slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		EphemeralPorts: [2]uint16{p.ports.lo, p.ports.hi},
 	}
 	n.hub = trace.NewHub(func(f func(*trace.Event)) {

@@ -18,9 +18,16 @@ type traceOptions struct {
 	observer
 	json, mermaid bool
 	peer, port    string
-	kinds         [4]bool // of control.Kinds, which are wanted
+	kinds         [len(kindUsages)]bool // of control.Kinds, which are wanted
 	count         int
 }
+
+// kindUsages say what the flags are for that are named like control.Kinds.
+var kindUsages = [...]string{"packets that come in", "packets that go out", "pauses of connections, with what they wait for", "ends of connections",
+	"changes of state and phase", "round-trip times as they are measured [with --mermaid false]"}
+
+// rttKind is the place of the round-trip times among them.
+const rttKind = len(kindUsages) - 1
 
 // diagramEvents is how many events a diagram has when nobody says: what Mermaid draws without being told to draw more.
 const diagramEvents = 300
@@ -30,13 +37,16 @@ func newTraceCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "trace [flags]",
 		Short: "show what a running ustack serve does, as it does it, and why",
-		Long: "trace writes a line for each packet of a running `ustack serve`, for each pause with what it waits for, and for each end\n" +
-			"of a connection. Times count from the first event. docs/trace.md explains the events. A reader that is too slow loses\n" +
-			"events, and is told how many.\n\n" +
+		Long: "trace writes a line for each packet of a running `ustack serve`, for each pause with what it waits for, for each change\n" +
+			"of state and phase, for each round-trip time as measured, and for each end of a connection. Times count from the first\n" +
+			"event. docs/trace.md explains the events. A reader that is too slow loses events, and is told how many.\n\n" +
 			"With --mermaid it draws the first connection it sees, up to its end, in the language of Mermaid.",
 		Example: "  ustack trace --held=false\n  ustack trace --peer 10.90.0.1 --port 80 --json\n  ustack trace --mermaid > connection.mmd",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.mermaid && !cmd.Flags().Changed(control.Kinds[rttKind]) {
+				o.kinds[rttKind] = false // a note beside nearly every ACK
+			}
 			f, err := o.check()
 			if err != nil {
 				return &usageError{err}
@@ -52,7 +62,7 @@ func newTraceCommand() *cobra.Command {
 	f.BoolVar(&o.mermaid, "mermaid", false, "a sequence diagram of one connection")
 	f.StringVar(&o.peer, "peer", "", "only connections with this `address`, or prefix of addresses")
 	f.StringVar(&o.port, "port", "", "only connections with this `port`, at either end")
-	for i, usage := range []string{"packets that come in", "packets that go out", "pauses of connections, with what they wait for", "ends of connections"} {
+	for i, usage := range kindUsages {
 		f.BoolVar(&o.kinds[i], control.Kinds[i], true, usage)
 	}
 	f.IntVar(&o.count, "count", 0, fmt.Sprintf("end after so many events [with --mermaid %d]", diagramEvents))
@@ -86,7 +96,7 @@ func (o *traceOptions) check() (*control.Filter, error) {
 		}
 	}
 	if len(f.Kinds) == 0 {
-		return nil, errors.New("nothing is left to show: all of --in, --out, --held and --ended are off")
+		return nil, errors.New("nothing is left to show: all of --in, --out, --held, --ended, --state and --rtt are off")
 	}
 	if o.mermaid && o.count == 0 {
 		o.count = diagramEvents

@@ -55,7 +55,7 @@ type sentAt struct {
 type line struct {
 	At      int64  `json:"t"`
 	Flow    string `json:"flow,omitempty"`
-	Kind    string `json:"kind"` // in, out, held, ended; drop
+	Kind    string `json:"kind"` // in, out, held, ended, state; drop
 	Segment string `json:"segment,omitempty"`
 	Text    string `json:"text"`
 	Notable bool   `json:"notable,omitempty"` // out of the ordinary
@@ -76,11 +76,9 @@ type gatherer struct {
 
 // known is what events of a connection are compared with.
 type known struct {
-	name  string
-	last  tcpseg.Seq
-	wide  int64
-	state tcb.State
-	phase tcb.Phase
+	name string
+	last tcpseg.Seq
+	wide int64
 }
 
 func newGatherer(start time.Time, skip func(flow) bool) *gatherer {
@@ -112,7 +110,7 @@ func (g *gatherer) now() int64 { return time.Since(g.start).Milliseconds() }
 
 func (g *gatherer) add(rec *trace.Record) {
 	f := flow{unmap(rec.Local), unmap(rec.Remote)}
-	skip := g.skip(f)
+	skip := rec.Kind == trace.Sampled || g.skip(f) // the segment before a sample tells of the smoothed one
 	if skip && rec.Lost == 0 {
 		return
 	}
@@ -137,11 +135,11 @@ func (g *gatherer) add(rec *trace.Record) {
 		c = new(curves)
 		b.Flows[k.name] = c
 	}
-	notable := k.changed(e, c, at)
 	if c != nil {
+		c.enter(e, at)
 		c.draw(k, e, at)
 	}
-	g.tell(k, c, at, e, notable)
+	g.tell(k, c, at, e, isNotable(e))
 	if e.Kind == trace.Ended {
 		delete(g.flows, f)
 	}
@@ -177,25 +175,20 @@ func (k *known) wideOf(s tcpseg.Seq) int64 {
 	return k.wide
 }
 
-// changed notes the state and the phase after e, and reports whether e is out of the ordinary.
-func (k *known) changed(e *trace.Event, c *curves, at int64) bool {
-	notable := e.Drop != "" || e.Kind == trace.Ended || e.Cause.Resends() || e.Segment != nil && e.Segment.Flags&(tcpseg.SYN|tcpseg.FIN|tcpseg.RST) != 0
-	if e.State == nil {
-		if c != nil && answersSYN(e) {
-			c.States = append(c.States, [2]any{at, "LISTEN"}, [2]any{at, tcb.SynReceived.String()})
-		}
-		return notable
+// isNotable reports whether e is out of the ordinary.
+func isNotable(e *trace.Event) bool {
+	return e.Drop != "" || e.Kind == trace.Ended || e.Kind == trace.Changed || e.Cause.Resends() ||
+		e.Segment != nil && e.Segment.Flags&(tcpseg.SYN|tcpseg.FIN|tcpseg.RST) != 0
+}
+
+// enter notes the states that e tells of.
+func (c *curves) enter(e *trace.Event, at int64) {
+	switch {
+	case e.Kind == trace.Changed && e.State.State != e.Was:
+		c.States = append(c.States, [2]any{at, e.State.State.String()})
+	case e.State == nil && answersSYN(e):
+		c.States = append(c.States, [2]any{at, "LISTEN"}, [2]any{at, tcb.SynReceived.String()})
 	}
-	if e.State.State != k.state {
-		k.state, notable = e.State.State, true
-		if c != nil {
-			c.States = append(c.States, [2]any{at, k.state.String()})
-		}
-	}
-	if e.State.Phase != k.phase {
-		k.phase, notable = e.State.Phase, true
-	}
-	return notable
 }
 
 // answersSYN reports whether e is a SYN,ACK: the state of a connection that is not complete is not told otherwise.
