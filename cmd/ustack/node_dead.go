@@ -32,7 +32,7 @@ func openGraves(p *nodePlan, c *console) (*graves, error) {
 		Create:  func(name string) (io.WriteCloser, error) { return captureFile(p, filepath.Join(p.dead, name)) },
 		Note:    func(format string, args ...any) { c.note("--pcap-dead: "+format, args...) },
 	})
-	g := &graves{ring: captureRing(o.SnapLen), done: make(chan struct{})}
+	g := &graves{ring: captureRing(o.SnapLen, trace.Ended), done: make(chan struct{})}
 	go func() {
 		defer close(g.done)
 		keeper.Follow(g.ring)

@@ -15,7 +15,7 @@ import (
 	"ustack/stack/trace/pcapng"
 )
 
-// How many events, and octets of packets, may wait to be written; what comes beyond is lost, and counted in the capture.
+// How many packets, and octets of them, may wait to be written; what comes beyond is lost, and counted in the capture.
 const (
 	captureEvents = 8192
 	captureOctets = 32 << 20
@@ -116,12 +116,18 @@ func (c *capture) follow(p *nodePlan) *trace.Ring {
 	return c.ring
 }
 
-// captureRing makes a ring for packets of which snapLen octets are wanted; 0: all, of super-segments too.
-func captureRing(snapLen int) *trace.Ring {
+// captureRing makes a ring for packets of which snapLen octets are wanted, and for other events of these kinds; 0: all
+// octets, of super-segments too.
+func captureRing(snapLen int, kinds ...trace.Kind) *trace.Ring {
+	octets := captureOctets
 	if snapLen == 0 {
-		return trace.NewRingSize(captureEvents, link.MaxPacket, captureOctets)
+		snapLen = link.MaxPacket
+	} else {
+		octets = min(captureEvents*snapLen, captureOctets)
 	}
-	return trace.NewRingSize(captureEvents, snapLen, min(captureEvents*snapLen, captureOctets))
+	r := trace.NewRingSize(captureEvents, snapLen, octets)
+	r.Only(append(kinds, trace.PacketIn, trace.PacketOut)...)
+	return r
 }
 
 // close writes what is left.

@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"math"
 	"sync"
 
 	"ustack/stack/tcb"
@@ -50,6 +51,7 @@ func (r *Record) hold(b []byte) {
 // Ring keeps events for one reader that may be slow, in memory that is taken once: it never makes the stack wait.
 type Ring struct {
 	snapLen int
+	kinds   uint64 // bits: those that are kept
 
 	mu     sync.Mutex
 	filled sync.Cond
@@ -70,18 +72,29 @@ func NewRing(events, snapLen int) *Ring {
 // NewRingSize makes a ring for so many events and so many octets of packets in all: a few large packets, or many small
 // ones. Of each it keeps snapLen octets at most.
 func NewRingSize(events, snapLen, octets int) *Ring {
-	r := &Ring{snapLen: snapLen, slots: make([]Record, max(events, 1)), octets: arena{b: make([]byte, octets)}}
+	r := &Ring{snapLen: snapLen, kinds: math.MaxUint64, slots: make([]Record, max(events, 1)), octets: arena{b: make([]byte, octets)}}
 	r.filled.L = &r.mu
 	return r
 }
 
+// Only makes r keep events of these kinds alone, which leaves more room for them. It is for before the first Trace.
+func (r *Ring) Only(kinds ...Kind) {
+	r.kinds = 0
+	for _, k := range kinds {
+		r.kinds |= 1 << k
+	}
+}
+
 // Trace keeps e, or counts it as lost. It may be called from any goroutine.
 func (r *Ring) Trace(e *Event) {
-	size, kept := 0, 0
+	if r.kinds>>e.Kind&1 == 0 {
+		return
+	}
+	size := 0
 	for _, p := range e.Pieces {
 		size += len(p)
 	}
-	kept = min(size, r.snapLen)
+	kept := min(size, r.snapLen)
 
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -115,6 +115,24 @@ func (r *Record) octets() []byte {
 	return r.Pieces[0]
 }
 
+// TestRingOnly: other kinds take no room, and are not missed.
+func TestRingOnly(t *testing.T) {
+	r := NewRing(2, 4)
+	r.Only(PacketOut, Ended)
+	for _, k := range []Kind{Held, PacketIn, Ended, Held, PacketIn, PacketOut, PacketOut} {
+		r.Trace(&Event{Kind: k})
+	}
+	var rec Record
+	for _, want := range []Kind{Ended, PacketOut} {
+		if !r.Next(&rec) || rec.Kind != want || rec.Lost != 0 {
+			t.Errorf("%+v, want %v", rec, want)
+		}
+	}
+	if r.Lost() != 1 {
+		t.Errorf("%d lost", r.Lost())
+	}
+}
+
 // TestRecordSet: a copy stays what it was.
 func TestRecordSet(t *testing.T) {
 	r := NewRing(2, 4)
