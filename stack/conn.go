@@ -52,6 +52,7 @@ type Conn struct {
 
 	serve  serveState
 	took   bool   // the callback has consumed something
+	told   told   // to a tracer
 	reader Reader // nil: none
 
 	rare *rare // nil: nothing of it is needed
@@ -387,7 +388,10 @@ type Info struct {
 	SoftError error
 	// Stalled tells that the peer has answered none of three retransmissions. They go on (R1 of RFC 9293 §3.8.3).
 	Stalled bool
+	// PathMTU is the largest packet that goes to the peer, in octets: less than the path may take, if the peer's MSS says so.
+	PathMTU int
 	tcb.Snapshot
+	tcb.Account
 }
 
 // Info returns the state of the connection. Of one that is over it is the last one.
@@ -399,6 +403,8 @@ func (c *Conn) Info() Info {
 	c.lock()
 	defer c.unlock()
 	c.t.Snapshot(&i.Snapshot)
+	c.t.Account(c.clock(), &i.Account)
+	i.PathMTU = i.SendMSS + headersLen(c.key.remote.Is4())
 	i.SoftError = c.softError()
 	i.Stalled = c.rare != nil && c.rare.stalled
 	return i

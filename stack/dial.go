@@ -173,6 +173,7 @@ func (s *Stack) open(q *queue, key *flowKey, cfg *tcb.Config, info *tcb.DialInfo
 			break
 		}
 	}
+	s.warn(&s.life.ports, portsSpent)
 	return nil, syscall.EADDRNOTAVAIL
 }
 

@@ -81,6 +81,7 @@ func (lc *ListenConfig) listen(network, address string) (*Listener, error) {
 		l.Close()
 		return nil, net.ErrClosed
 	}
+	s.log.Info("listening", "addr", l.Addr())
 	return l, nil
 }
 
@@ -294,6 +295,7 @@ func (l *Listener) Close() error {
 	for _, c := range rest {
 		c.Abort()
 	}
+	l.s.log.Info("listener closed", "addr", l.Addr())
 	return nil
 }
 

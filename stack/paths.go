@@ -136,9 +136,12 @@ func (c *Conn) limitMSS(mtu int) bool {
 }
 
 // maxMSS is the largest payload of a packet of mtu octets, without options.
-func maxMSS(mtu int, is4 bool) int {
+func maxMSS(mtu int, is4 bool) int { return mtu - headersLen(is4) }
+
+// headersLen is what the headers take of a packet, without options.
+func headersLen(is4 bool) int {
 	if is4 {
-		return mtu - ippkt.IPv4HeaderLen - tcpseg.MinHeaderLen
+		return ippkt.IPv4HeaderLen + tcpseg.MinHeaderLen
 	}
-	return mtu - ippkt.IPv6HeaderLen - tcpseg.MinHeaderLen
+	return ippkt.IPv6HeaderLen + tcpseg.MinHeaderLen
 }

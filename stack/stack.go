@@ -40,8 +40,9 @@ type Config struct {
 	// Rand is the source of secrets [crypto/rand]. Fixed bytes make a run repeatable and
 	// its sequence numbers guessable.
 	Rand io.Reader
-	// Logger gets what an operator must know: a device that failed, a callback that panicked.
-	// Nothing is logged per packet. [none]
+	// Logger gets the life of the stack: as errors, a device that failed and a callback that panicked; as warnings, what runs
+	// short: backlogs, accept queues, memory, ports, each at most every ten seconds; as information, the beginning and the end
+	// of the stack, of its links and its listeners. Nothing is logged per packet or connection. [none]
 	Logger *slog.Logger
 	// Tracer is told of every packet and every decision, as it happens, from whatever goroutine it happens on, several at
 	// once; the events of a connection come in order. It keeps nothing of an event, calls nothing of the stack and does
@@ -70,6 +71,7 @@ type Stack struct {
 	cfg       Config
 	tracer    atomic.Pointer[func(*trace.Event)]
 	log       *slog.Logger
+	life      life
 	start     time.Time
 	secret    secrets
 	addrs     addresses
@@ -106,6 +108,7 @@ func New(cfg Config) (*Stack, error) {
 	for _, q := range s.queues {
 		s.readers.Go(q.read)
 	}
+	s.born()
 	return s, nil
 }
 
@@ -266,6 +269,7 @@ func (s *Stack) Close() error {
 	for _, q := range s.queues {
 		q.workers.close()
 	}
+	s.ended()
 	close(s.closed)
 	return err
 }

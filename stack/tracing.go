@@ -92,6 +92,43 @@ func (t *tracing) end(s *Stack, c *Conn) {
 		t.ev.State = &t.snap
 	}
 	s.tell(&t.ev)
+	if c != nil {
+		t.sampled(s, c)
+		t.changed(s, c)
+	}
+}
+
+// about makes ev an event of c, whose state t.snap has.
+func (t *tracing) about(c *Conn, kind trace.Kind) *trace.Event {
+	ev := t.start(kind)
+	ev.Local, ev.Remote = c.key.ends()
+	ev.State = &t.snap
+	return ev
+}
+
+// sampled tells of the round-trip time that the segment just told of has shown.
+func (t *tracing) sampled(s *Stack, c *Conn) {
+	if t.snap.Sample != 0 {
+		s.tell(t.about(c, trace.Sampled))
+	}
+}
+
+// changed tells of c's state and phase in t.snap, if they are others than were told last. c.mu is held.
+func (t *tracing) changed(s *Stack, c *Conn) {
+	now := told{t.snap.State, t.snap.Phase}
+	if c.told == now {
+		return
+	}
+	ev := t.about(c, trace.Changed)
+	ev.Was, ev.WasPhase = c.told.state, c.told.phase
+	c.told = now
+	s.tell(ev)
+}
+
+// told is what a tracer knows of a connection.
+type told struct {
+	state tcb.State
+	phase tcb.Phase
 }
 
 // ends returns the ends of a flow as a tracer is told them.
@@ -106,6 +143,10 @@ func (q *queue) traceOut(sc *scratch, key *flowKey, off link.Offload, hdr []byte
 	}
 	t := tracings.Get().(*tracing)
 	defer tracings.Put(t)
+	if sc != nil && sc.conn != nil { // the change comes before what is sent because of it
+		sc.conn.t.Snapshot(&t.snap)
+		t.changed(q.s, sc.conn)
+	}
 	ev := t.start(trace.PacketOut)
 	pieces := append(t.pieces[:0], hdr)
 	for _, p := range payload {
@@ -118,8 +159,7 @@ func (q *queue) traceOut(sc *scratch, key *flowKey, off link.Offload, hdr []byte
 		ev.Local, ev.Remote = key.ends()
 		t.header = sc.out.Header
 		ev.Segment, ev.Payload, ev.Cause = &t.header, sc.out.PayloadLen(), sc.out.Cause
-		if c := sc.conn; c != nil {
-			c.t.Snapshot(&t.snap)
+		if sc.conn != nil {
 			ev.State = &t.snap
 		}
 	}
@@ -130,10 +170,10 @@ func (q *queue) traceOut(sc *scratch, key *flowKey, off link.Offload, hdr []byte
 func (c *Conn) trace(kind trace.Kind, held tcb.Held) {
 	t := tracings.Get().(*tracing)
 	defer tracings.Put(t)
-	ev := t.start(kind)
-	ev.Local, ev.Remote = c.key.ends()
 	c.t.Snapshot(&t.snap)
-	ev.Held, ev.State = held, &t.snap
+	t.changed(c.s, c)
+	ev := t.about(c, kind)
+	ev.Held = held
 	if kind == trace.Ended {
 		ev.Err = c.t.Err()
 	}
@@ -142,6 +182,7 @@ func (c *Conn) trace(kind trace.Kind, held tcb.Held) {
 
 func (q *queue) drop(c counter) {
 	q.count.own[c].Add(1)
+	q.s.shortage(c)
 	if q.s.traced() && c.isDrop() {
 		q.tracing.refused(counterNames[c])
 	}

@@ -84,8 +84,8 @@ func TestTrace(t *testing.T) {
 		tracedExchange(t, r)
 		at := 0
 		for _, want := range []string{
-			"in: opens the connection", "out: opens the connection", "in: ACK", "in: data · cwnd ",
-			"in: no more data · CLOSE-WAIT", "out: new data · CLOSE-WAIT · cwnd", "out: no more data · LAST-ACK", "in: ACK · CLOSED", "ended: ended · CLOSED",
+			"in: opens the connection", "out: opens the connection", "in: ACK", "state: ESTABLISHED", "in: data · cwnd ",
+			"in: no more data · CLOSE-WAIT", "state: ESTABLISHED → CLOSE-WAIT", "out: new data · CLOSE-WAIT · cwnd", "state: CLOSE-WAIT → LAST-ACK", "out: no more data · LAST-ACK", "in: ACK · CLOSED", "state: LAST-ACK → CLOSED", "ended: ended · CLOSED",
 		} {
 			i := slices.IndexFunc(r.lines[at:], func(l string) bool { return strings.HasPrefix(l, want) })
 			if i < 0 {
@@ -172,14 +172,27 @@ func TestTraceHeld(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		for _, want := range []string{"held: waits for the congestion window", "out: fast retransmit", "· fast recovery", "held: nothing to send", "· slow start"} {
+		for _, want := range []string{"held: waits for the congestion window", "state: slow start → fast recovery", "out: fast retransmit", "· fast recovery", "rtt: round-trip time 20.0 ms", "held: nothing to send", "· slow start"} {
 			if !strings.Contains(r.text(), want) {
-				t.Errorf("nothing says %q", want)
+				t.Errorf("nothing says %q:\n%s", want, r.text())
 			}
 		}
+		r.checkSamples(t)
 		s.Close()
 		c.Close()
 	})
+}
+
+// checkSamples expects a round-trip time of each segment that has shown one, right behind it.
+func (r *recorder) checkSamples(t *testing.T) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, e := range r.events {
+		sampled := i+1 < len(r.events) && r.events[i+1].Kind == trace.Sampled
+		if sampled != (e.Kind == trace.PacketIn && r.states[i].Sample != 0) {
+			t.Errorf("event %d: %v %+v, sampled: %v", i, e.Kind, r.states[i], sampled)
+		}
+	}
 }
 
 // TestTraceDrops: a packet that is refused is told with the reason that is counted, and the section.

@@ -109,7 +109,7 @@ func (n *node) startStack(l link.Link, p *nodePlan, c *console, captured *trace.
 		Links:          []link.Link{l},
 		Addrs:          p.addrs,
 		Options:        p.switches.tcp,
-		Logger:         slog.New(slog.NewTextHandler(c.err, nil)),
+		Logger:         slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		EphemeralPorts: [2]uint16{p.ports.lo, p.ports.hi},
 	}
 	if captured != nil {

@@ -26,14 +26,14 @@ func serverTiming(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c, ok := r.Context().Value(stackConnKey{}).(*stack.Conn); ok {
 			i := c.Info()
-			w.Header()["Server-Timing"] = []string{string(appendTiming(nil, &i.Snapshot))}
+			w.Header()["Server-Timing"] = []string{string(appendTiming(nil, &i))}
 		}
 		h.ServeHTTP(w, r)
 	})
 }
 
 // appendTiming appends the metrics: durations in ms where they are times, descriptions where they are not.
-func appendTiming(b []byte, s *tcb.Snapshot) []byte {
+func appendTiming(b []byte, s *stack.Info) []byte {
 	duration := func(name string, t tcb.Time) {
 		b = strconv.AppendFloat(append(append(b, name...), ";dur="...), float64(t/1000)/1000, 'f', -1, 64)
 		b = append(b, ", "...)
@@ -42,6 +42,9 @@ func appendTiming(b []byte, s *tcb.Snapshot) []byte {
 		b = strconv.AppendUint(append(append(b, name...), `;desc="`...), n, 10)
 		b = append(b, `", `...)
 	}
+	if s.HandshakeRTT > 0 {
+		duration("tcp-handshake", s.HandshakeRTT)
+	}
 	if s.SRTT > 0 {
 		duration("tcp-rtt", s.SRTT)
 		duration("tcp-rtt-min", s.MinRTT)
@@ -49,6 +52,9 @@ func appendTiming(b []byte, s *tcb.Snapshot) []byte {
 	}
 	count("tcp-cwnd", uint64(s.Cwnd))
 	count("tcp-peer-window", uint64(s.SndWnd))
+	duration("tcp-cwnd-limited", s.CwndLimited)
+	duration("tcp-peer-window-limited", s.PeerWindowLimited)
+	duration("tcp-recovery", s.Recovering)
 	count("tcp-sent-again", s.Retransmits)
 	count("tcp-timeouts", s.RTOs)
 	return append(append(b, "tcp-phase;desc="...), s.Phase.String()...)

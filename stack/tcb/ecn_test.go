@@ -110,8 +110,8 @@ func TestAnswerToAnEcho(t *testing.T) {
 	s.write(10_000).quiet().at(1020).recv("E. 1:1(0) ack 1001").quiet()
 	w := s.tcb.cc.Window()
 	s.recv("E. 1:1(0) ack 1001 sack 2001:6001")
-	if s.tcb.cc.Window() != w || s.tcb.stats.rexmits != 1 {
-		t.Errorf("cwnd %d after %d, %d retransmissions", s.tcb.cc.Window(), w, s.tcb.stats.rexmits)
+	if s.tcb.cc.Window() != w || s.tcb.lossCounters().rexmits != 1 {
+		t.Errorf("cwnd %d after %d, %d retransmissions", s.tcb.cc.Window(), w, s.tcb.lossCounters().rexmits)
 	}
 }
 

@@ -9,7 +9,9 @@ import (
 // Input takes one segment whose checksum has been verified. The steps and their order are those
 // of RFC 9293 §3.10.7, with RFC 5961 and RFC 7323 applied.
 func (t *TCB) Input(now Time, seg *tcpseg.Segment) Result {
-	t.stats.segsIn++
+	if t.stats.segsIn++; t.stats.segsIn > 1 { // the first has completed the handshake, and its sample is there
+		t.stats.sample = 0
+	}
 	var drop Drop
 	switch t.state {
 	case Closed:
@@ -62,7 +64,7 @@ func (t *TCB) inputSynSent(now Time, seg *tcpseg.Segment) Drop {
 func (t *TCB) takeSYN(now Time, seg *tcpseg.Segment) {
 	t.rcv.begin(seg.Seq, t.synWindow())
 	t.negotiate(&seg.Options)
-	t.ts.recent, t.ts.at = seg.Options.TSVal, now
+	t.ts.recent, t.ts.at = seg.Options.TSVal, coarse(now)
 	t.setPeerWindow(int32(seg.Window), seg.Seq, t.snd.una) // never scaled in a SYN (RFC 7323 §2.2)
 }
 
@@ -76,7 +78,7 @@ func (t *TCB) takeSynAck(now Time, seg *tcpseg.Segment) {
 		t.rec.cause = CauseData
 	}
 	if sample := t.measure(now, &d, seg); sample != 0 {
-		t.sample(now, sample, 1)
+		t.sampleHandshake(now, sample)
 	}
 	t.timers[rexmit] = 0
 	t.establish(now)
@@ -142,8 +144,13 @@ func (t *TCB) refuse(seg *tcpseg.Segment) {
 	}
 }
 
-// pawsIdle is how long a timestamp stays comparable (RFC 7323 §5.5).
-const pawsIdle = Time(24 * 24 * time.Hour)
+// pawsIdle is how long a timestamp stays comparable (RFC 7323 §5.5), on the coarse clock.
+const pawsIdle = uint32(24 * 24 * time.Hour >> coarseShift)
+
+// coarse is a clock of 1.07 s a tick, for what need not be known better.
+func coarse(now Time) uint32 { return uint32(now >> coarseShift) }
+
+const coarseShift = 30
 
 // checkTimestamps is PAWS (RFC 7323 §5.3). A RST is exempt.
 func (t *TCB) checkTimestamps(now Time, seg *tcpseg.Segment) Drop {
@@ -153,7 +160,7 @@ func (t *TCB) checkTimestamps(now Time, seg *tcpseg.Segment) Drop {
 	if !seg.Options.HasTimestamps {
 		return DropNoTimestamp
 	}
-	if int32(seg.Options.TSVal-t.ts.recent) < 0 && now-t.ts.at < pawsIdle {
+	if int32(seg.Options.TSVal-t.ts.recent) < 0 && coarse(now)-t.ts.at < pawsIdle {
 		t.answer(now, seg)
 		return DropPAWS
 	}
@@ -163,7 +170,7 @@ func (t *TCB) checkTimestamps(now Time, seg *tcpseg.Segment) Drop {
 // takeTimestamp updates TS.Recent by the segment that spans the left edge (RFC 7323 §4.3).
 func (t *TCB) takeTimestamp(now Time, seg *tcpseg.Segment) {
 	if t.stamped && seg.Options.HasTimestamps && seg.Seq.LessEq(t.rcv.lastAck) {
-		t.ts.recent, t.ts.at = seg.Options.TSVal, now
+		t.ts.recent, t.ts.at = seg.Options.TSVal, coarse(now)
 	}
 }
 
@@ -276,6 +283,7 @@ func (t *TCB) takeACK(now Time, seg *tcpseg.Segment) {
 	t.takeSACK(seg, &n)
 	changed := t.updateWindow(seg)
 	t.snd.delivered += int64(n.octets)
+	t.rated(now, &n.delivery)
 	n.dup = n.acked == 0 && n.before > 0 && !shut && seg.Len() == 0 && !changed && seg.Ack == t.snd.una &&
 		(!t.sackOK || n.octets > 0)
 	if t.loss != nil {
@@ -312,6 +320,7 @@ func (t *TCB) advanceUna(now Time, una tcpseg.Seq) {
 		t.snd.queue.advance(octets)
 	}
 	t.snd.una = una
+	t.stats.busy += now - t.snd.progress // something was in flight: it is acknowledged now
 	t.snd.progress = now
 }
 

@@ -100,6 +100,7 @@ func (t *TCB) outputSYN(now Time, o *Out) bool {
 	if t.runs.n == 0 {
 		t.snd.nxt = t.snd.iss.Add(1 + t.synText(o, &opt))
 		t.runs.push(t.snd.iss, t.snd.nxt, now, 0)
+		t.stats.bytesOut += uint64(o.PayloadLen())
 	} else {
 		t.runs.resend(i, 1, now, 0) // without the data, if there was any
 	}
@@ -188,7 +189,9 @@ func (t *TCB) resend(now Time, o *Out, i int32, n int, cause Cause) int {
 		text, n, fin = got, got, false
 	}
 	t.runs.resend(i, n, now, t.snd.delivered)
-	t.stats.rexmits++
+	sum := &t.needLoss(t.snd.una).counts
+	sum.rexmits++
+	sum.octets += uint64(text)
 	if start == t.snd.una && !t.impatient() {
 		t.armRexmit(now) // never sooner than one RTO after the last sending (6298-08)
 	}
@@ -460,6 +463,7 @@ func (t *TCB) emitReset(now Time, o *Out) {
 
 // settle arms the timers that fit what the connection waits for, once nothing more can be sent.
 func (t *TCB) settle(now Time, held Held) {
+	t.account(now, held)
 	if !t.synchronized() || t.state == TimeWaiting {
 		return
 	}

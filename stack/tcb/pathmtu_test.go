@@ -21,7 +21,7 @@ func TestNarrowPath(t *testing.T) {
 	if w := s.tcb.cc.Window(); w != 6000 {
 		t.Errorf("cwnd %d, want as many segments as before", w)
 	}
-	if s.tcb.stats.rtos+s.tcb.stats.recoveries != 0 || s.tcb.rtt.backoff != 0 {
+	if s.tcb.lossCounters().rtos+s.tcb.lossCounters().recoveries != 0 || s.tcb.rtt.backoff != 0 {
 		t.Error("blamed on congestion")
 	}
 	s.at(1010).recv(". 1:1(0) ack 2501").write(1000).expect(". 2501:3101(600) ack 1", "P. 3101:3501(400) ack 1")
@@ -77,14 +77,14 @@ func TestLostProbe(t *testing.T) {
 	cwnd := s.tcb.cc.Window()
 	s.at(601_020).recv(". 1:1(0) ack 1 sack 1401:4401")
 	s.expect(". 1:1001(1000) ack 1", ". 1001:1401(400) ack 1")
-	if w := s.tcb.cc.Window(); w != cwnd || s.tcb.stats.recoveries != 0 || s.tcb.rec.phase != open {
-		t.Errorf("cwnd %d after %d, %d recoveries", w, cwnd, s.tcb.stats.recoveries)
+	if w := s.tcb.cc.Window(); w != cwnd || s.tcb.lossCounters().recoveries != 0 || s.tcb.rec.phase != open {
+		t.Errorf("cwnd %d after %d, %d recoveries", w, cwnd, s.tcb.lossCounters().recoveries)
 	}
 	// With other data lost beside it, there is congestion.
 	s = narrowed(t).write(8400).quiet()
 	s.at(601_020).recv(". 1:1(0) ack 1 sack 2401:8401").quiet()
-	if s.tcb.stats.recoveries != 1 {
-		t.Errorf("%d recoveries for data that was lost", s.tcb.stats.recoveries)
+	if s.tcb.lossCounters().recoveries != 1 {
+		t.Errorf("%d recoveries for data that was lost", s.tcb.lossCounters().recoveries)
 	}
 	// While there are SACK blocks to send, none goes.
 	s = narrowed(t).recv(". 101:201(100) ack 1").quiet().write(4400)
@@ -128,7 +128,7 @@ func TestSearchOfTheMTU(t *testing.T) {
 		if mss := s.tcb.mss(); mss > path || mss < path-mtuResolution {
 			t.Errorf("%d octets come through: found %d, lost %d", path, mss, lost)
 		}
-		if s.tcb.stats.recoveries+s.tcb.stats.rtos != 0 {
+		if s.tcb.lossCounters().recoveries+s.tcb.lossCounters().rtos != 0 {
 			t.Errorf("%d octets come through: blamed on congestion", path)
 		}
 		t.Logf("%d octets come through: lost probes of %d, found %d", path, lost, s.tcb.mss())

@@ -443,10 +443,14 @@ func (r *pktRun) read(n int) error {
 	return nil
 }
 
-// check compares fields of the Snapshot: times as 10ms, sequence numbers relative, the rest as it is printed.
+// check compares fields of the Snapshot or the Account: times as 10ms, sequence numbers relative, the rest as it is printed.
 func (r *pktRun) check(args []string) error {
-	var s Snapshot
-	r.tcb.Snapshot(&s)
+	var s struct {
+		Snapshot
+		Account
+	}
+	r.tcb.Snapshot(&s.Snapshot)
+	r.tcb.Account(r.now, &s.Account)
 	for _, a := range args {
 		name, want, _ := strings.Cut(a, "=")
 		field := reflect.ValueOf(s).FieldByNameFunc(func(f string) bool { return strings.EqualFold(f, name) })

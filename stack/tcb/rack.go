@@ -17,6 +17,8 @@ type loss struct {
 	reduced   bool // cwnd was reduced, at reducedAt, when reducedTo was the next to be sent
 	reducedTo tcpseg.Seq
 	reducedAt Time
+
+	counts lossCounters
 }
 
 // needLoss returns t.loss, making it if there is none. Everything before una was acknowledged in order.
@@ -30,15 +32,16 @@ func (t *TCB) needLoss(una tcpseg.Seq) *loss {
 // rack finds losses by time: what was sent before something that has been delivered, and a little longer ago
 // than reordering explains, is lost (RFC 8985 §6).
 type rack struct {
-	sent      Time       // RACK.xmit_ts: when the last sent of what was delivered was sent; 0: nothing yet
-	end       tcpseg.Seq // RACK.end_seq: where it ends
-	rtt       Time       // RACK.rtt: how long it took
-	fack      tcpseg.Seq // RACK.fack: the furthest octet delivered
-	round     tcpseg.Seq // RACK.dsack_round: D-SACKs before this is acknowledged tell nothing new
-	inRound   bool
-	reordered bool  // RACK.reordering_seen
-	mult      uint8 // RACK.reo_wnd_mult
-	persist   uint8 // RACK.reo_wnd_persist: recoveries until mult is forgotten
+	sent        Time       // RACK.xmit_ts: when the last sent of what was delivered was sent; 0: nothing yet
+	end         tcpseg.Seq // RACK.end_seq: where it ends
+	rtt         Time       // RACK.rtt: how long it took
+	fack        tcpseg.Seq // RACK.fack: the furthest octet delivered
+	round       tcpseg.Seq // RACK.dsack_round: D-SACKs before this is acknowledged tell nothing new
+	inRound     bool
+	reordered   bool // RACK.reordering_seen
+	reorderings uint32
+	mult        uint8 // RACK.reo_wnd_mult
+	persist     uint8 // RACK.reo_wnd_persist: recoveries until mult is forgotten
 }
 
 // reoPersist is for how many recoveries the patience that D-SACKs have taught lasts (RFC 8985 §6.2 step 4).
@@ -51,6 +54,7 @@ func (r *rack) update(d *delivery) {
 		r.sent, r.end, r.rtt = d.newest, d.newestEnd, max(d.now-d.newest, 1)
 	}
 	if d.once && d.lowest.Less(r.fack) {
+		r.reorderings++
 		r.reordered = true // it was never sent again, and yet it came after what was sent later
 	}
 	if d.octets > 0 && r.fack.Less(d.highest) {

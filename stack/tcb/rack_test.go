@@ -54,8 +54,8 @@ func TestLostRetransmission(t *testing.T) {
 	if len(s.sent) == 0 || s.sent[0] != ". 1:1001(1000) ack 1" {
 		t.Fatalf("sent %q", s.sent)
 	}
-	if s.tcb.stats.rtos != 0 || s.tcb.cc.Window() != cwnd {
-		t.Errorf("%d time-outs, cwnd %d, before %d", s.tcb.stats.rtos, s.tcb.cc.Window(), cwnd)
+	if s.tcb.lossCounters().rtos != 0 || s.tcb.cc.Window() != cwnd {
+		t.Errorf("%d time-outs, cwnd %d, before %d", s.tcb.lossCounters().rtos, s.tcb.cc.Window(), cwnd)
 	}
 }
 
@@ -154,8 +154,8 @@ func TestTailProbe(t *testing.T) {
 		t.Errorf("cause %v, pipe %d", s.out.Cause, s.tcb.pipe())
 	}
 	s.at(1219).expect().at(1220).expect(". 1:1001(1000) ack 1") // an RTO after the probe, no second one
-	if s.tcb.stats.rtos != 1 {
-		t.Errorf("%d time-outs", s.tcb.stats.rtos)
+	if s.tcb.lossCounters().rtos != 1 {
+		t.Errorf("%d time-outs", s.tcb.lossCounters().rtos)
 	}
 }
 
@@ -164,8 +164,8 @@ func TestTailProbe(t *testing.T) {
 func TestTailProbeOfOneSegment(t *testing.T) {
 	s := established(t, Options{}, sackPeer)
 	s.write(100).quiet().at(1199).expect().at(1200).expect("P. 1:101(100) ack 1")
-	if s.tcb.stats.rtos != 0 || s.tcb.cc.Window() != 10000 {
-		t.Errorf("%d time-outs, cwnd %d", s.tcb.stats.rtos, s.tcb.cc.Window())
+	if s.tcb.lossCounters().rtos != 0 || s.tcb.cc.Window() != 10000 {
+		t.Errorf("%d time-outs, cwnd %d", s.tcb.lossCounters().rtos, s.tcb.cc.Window())
 	}
 }
 
@@ -254,7 +254,7 @@ func TestEifel(t *testing.T) {
 		t.Fatalf("phase %v, cwnd %d", s.tcb.rec.phase, s.tcb.cc.Window())
 	}
 	s.at(1012).recv(fmt.Sprintf(". 1:1(0) ack 3953 TS val 3 ecr %d", stamp)) // the late original filled the hole
-	if s.tcb.rec.phase != open || s.tcb.cc.Window() < cwnd || s.tcb.stats.undos != 1 {
+	if s.tcb.rec.phase != open || s.tcb.cc.Window() < cwnd || s.tcb.lossCounters().undos != 1 {
 		t.Errorf("phase %v, cwnd %d, before %d", s.tcb.rec.phase, s.tcb.cc.Window(), cwnd)
 	}
 }
@@ -283,7 +283,7 @@ func TestNoUndo(t *testing.T) {
 	stamp := int(s.out.Options.TSVal)
 	s.at(1010).recv(fmt.Sprintf(". 1:1(0) ack 1 sack 989:3953 TS val 2 ecr %d", stamp)).quiet()
 	s.at(1020).recv(fmt.Sprintf(". 1:1(0) ack 3953 TS val 3 ecr %d", stamp+10))
-	if s.tcb.stats.undos != 0 {
+	if s.tcb.lossCounters().undos != 0 {
 		t.Error("taken back")
 	}
 }
@@ -301,7 +301,7 @@ func TestUndoByDSACK(t *testing.T) {
 	if s.tcb.runs.sacked != sacked {
 		t.Error("a D-SACK is no scoreboard data")
 	}
-	if s.tcb.cc.Window() < cwnd || s.tcb.stats.undos != 1 {
+	if s.tcb.cc.Window() < cwnd || s.tcb.lossCounters().undos != 1 {
 		t.Errorf("cwnd %d, before %d", s.tcb.cc.Window(), cwnd)
 	}
 }

@@ -174,10 +174,10 @@ func (t *TCB) detectDups(now Time, n *news) bool {
 // enterFast starts fast recovery for what is held for lost: flight octets are in the network or were until now, before
 // are not acknowledged.
 func (t *TCB) enterFast(now Time, before, flight int) {
-	t.stats.recoveries++
 	t.rec.phase, t.rec.point, t.rec.cause = fastPhase, t.snd.nxt, CauseFastRetransmit
 	t.rec.partial, t.rec.rescued = false, false
 	t.beginUndo()
+	t.loss.counts.recoveries++
 	t.loss.tlp.probing, t.loss.ramp = false, 0
 	t.beginProportion(flight) // without SACK it only counts
 	t.rec.force = !t.rec.metered
@@ -203,6 +203,7 @@ func (t *TCB) cut(now Time, inFlight int) {
 // onRTO answers a retransmission time-out on a synchronized connection (RFC 5681 §3.1, RFC 6298 §5).
 func (t *TCB) onRTO(now Time) {
 	l := t.needLoss(t.snd.una)
+	l.counts.rtos++
 	again := l.hasTimed && l.timedOut == t.snd.una
 	l.hasTimed, l.timedOut = true, t.snd.una
 	t.cc.OnRTO(cc.Loss{Now: now, InFlight: t.inFlight(), Lost: t.inFlight() - t.runs.sacked, Again: again})

@@ -73,7 +73,21 @@ func (r *rtt) timeout() Time {
 }
 
 // sample takes a measurement of the connection's round-trip time.
-func (t *TCB) sample(now, m Time, perRound int) { t.rtt.sample(now, m, perRound, t.minRTO()) }
+func (t *TCB) sample(now, m Time, perRound int) {
+	t.rtt.sample(now, m, perRound, t.minRTO())
+	t.stats.sample = atLeastMicro(m)
+}
+
+// sampleHandshake takes that of the SYN and its answer.
+func (t *TCB) sampleHandshake(now, m Time) {
+	t.sample(now, m, 1)
+	t.snd.opening = t.stats.sample
+}
+
+// atLeastMicro returns a measurement in µs, which is not 0.
+func atLeastMicro(m Time) uint32 {
+	return uint32(min(max(m/Time(time.Microsecond), 1), math.MaxUint32))
+}
 
 func (t *TCB) minRTO() Time { return orDefault(Time(t.cfg.MinRTO), defaultMinRTO) }
 

@@ -176,10 +176,11 @@ func (rs *runs) join(i int32) int32 {
 
 // delivery sums up what an ACK newly delivered. Before it is filled, now, minRTT and echo must be set.
 type delivery struct {
-	octets int  // newly acknowledged, cumulatively or selectively
-	sent   Time // when the latest of them was sent; 0: none
-	again  bool // some of them had been sent more than once
-	probe  bool // the probe of the path's MTU among them
+	octets int   // newly acknowledged, cumulatively or selectively
+	sent   Time  // when the latest of them was sent; 0: none
+	base   int64 // what had been delivered then
+	again  bool  // some of them had been sent more than once
+	probe  bool  // the probe of the path's MTU among them
 
 	// For RACK: of the segment sent last, when it was sent and where it ends; copies that had no time to come are
 	// left out (RFC 8985 §6.2 step 2).
@@ -199,7 +200,9 @@ func (d *delivery) add(r *run, n int, end tcpseg.Seq, echoed bool) {
 		d.highest = end
 	}
 	d.octets += n
-	d.sent = max(d.sent, r.sent)
+	if d.sent <= r.sent {
+		d.sent, d.base = r.sent, r.delivered
+	}
 	d.probe = d.probe || r.probe
 	if r.times == 1 {
 		if !d.once || end.Less(d.lowest) {

@@ -82,6 +82,22 @@ func (s *script) flush() {
 	if d := s.tcb.Deadline(); d != 0 && d <= s.now {
 		s.Fatalf("deadline %v is not after now %v (law 3)", d, s.now)
 	}
+	s.checkAccount()
+}
+
+// checkAccount holds the octets that count as acknowledged against una.
+func (s *script) checkAccount() {
+	s.Helper()
+	if s.tcb.state == Closed {
+		return
+	}
+	want := max(s.tcb.snd.una.Sub(s.tcb.snd.iss)-1, 0)
+	if s.tcb.finAcked() {
+		want--
+	}
+	if got := s.tcb.bytesAcked(); got != uint64(want) {
+		s.Fatalf("%d octets count as acknowledged, %d are", got, want)
+	}
 }
 
 // format writes what was sent last down.

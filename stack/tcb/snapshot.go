@@ -2,6 +2,7 @@ package tcb
 
 import (
 	"math"
+	"time"
 
 	"ustack/tcpseg"
 )
@@ -14,14 +15,15 @@ type Snapshot struct {
 	State                                State
 	Phase                                Phase
 	CC                                   string
-	Una, Nxt                             tcpseg.Seq
+	ISS, Una, Nxt                        tcpseg.Seq
 	SndWnd, SndQueued                    int
-	RcvNxt, RcvAdv                       tcpseg.Seq // RcvAdv: the right edge promised to the peer
+	IRS, RcvNxt, RcvAdv                  tcpseg.Seq // RcvAdv: the right edge promised to the peer
 	RcvQueued, RcvOutOfOrder             int
 	MSS                                  int // payload of a full-sized segment as sent now
 	Cwnd, SSThresh                       int
 	InFlight, Sacked, Lost               int // InFlight = Nxt − Una
 	SRTT, RTTVar, RTO, MinRTT            Time
+	Sample                               Time   // the round-trip time that the last segment from the peer showed; 0: none
 	UserTimeout                          Time   // how long sent data may stay unacknowledged; 0: for ever
 	Deadline, RexmitAt, PersistAt, AckAt Time   // 0: not armed
 	SegsIn, SegsOut, BytesIn, BytesOut   uint64 // BytesIn: without what lies beyond a hole; BytesOut: what was sent again counts again
@@ -41,18 +43,19 @@ func (s *Snapshot) HasThreshold() bool { return s.SSThresh != math.MaxInt }
 
 // Snapshot fills s.
 func (t *TCB) Snapshot(s *Snapshot) {
+	n := t.lossCounters()
 	*s = Snapshot{
 		State: t.state, Phase: t.phase(), CC: t.cc.Name(),
-		Una: t.snd.una, Nxt: t.snd.nxt, SndWnd: int(t.snd.wnd), SndQueued: t.snd.queue.len,
-		RcvNxt: t.rcv.nxt, RcvAdv: t.rcv.adv,
+		ISS: t.snd.iss, Una: t.snd.una, Nxt: t.snd.nxt, SndWnd: int(t.snd.wnd), SndQueued: t.snd.queue.len,
+		IRS: t.rcv.irs, RcvNxt: t.rcv.nxt, RcvAdv: t.rcv.adv,
 		RcvQueued: t.Readable(), RcvOutOfOrder: t.rcv.outOfOrder.octets(),
 		MSS: t.mss(), Cwnd: t.cwnd(), SSThresh: t.cc.SSThresh(),
 		InFlight: t.inFlight(), Sacked: t.runs.sacked, Lost: t.runs.lost,
 		SRTT: t.rtt.srtt, RTTVar: t.rtt.rttvar, RTO: t.rtt.timeout(), MinRTT: t.rtt.min,
-		UserTimeout: t.userTimeout(),
-		Deadline:    t.Deadline(), RexmitAt: t.timers[rexmit], PersistAt: t.timers[persist], AckAt: t.timers[delack],
+		Sample: Time(t.stats.sample) * Time(time.Microsecond), UserTimeout: t.userTimeout(),
+		Deadline: t.Deadline(), RexmitAt: t.timers[rexmit], PersistAt: t.timers[persist], AckAt: t.timers[delack],
 		SegsIn: t.stats.segsIn, SegsOut: t.stats.segsOut, BytesIn: t.stats.bytesIn, BytesOut: t.stats.bytesOut,
-		Retransmits: uint64(t.stats.rexmits), RTOs: uint64(t.stats.rtos), FastRecoveries: uint64(t.stats.recoveries),
+		Retransmits: uint64(n.rexmits), RTOs: uint64(n.rtos) + uint64(t.synTimeouts), FastRecoveries: uint64(n.recoveries),
 		SACK: t.sackOK, Timestamps: t.stamped, WindowScale: t.scaled, ECN: t.ecn&ecnOn != 0,
 		SndScale: t.snd.scale, RcvScale: t.rcv.scale,
 	}

@@ -215,12 +215,12 @@ func TestTimerRestartsWithTheHead(t *testing.T) {
 	s.write(9000).quiet().at(1150).recv(". 1:1(0) ack 1 sack 2001:8001").expect(". 1:1001(1000) ack 1", ". 1001:2001(1000) ack 1")
 	due := (s.now + s.tcb.rtt.timeout()) / ms
 	s.at(due - 1).quiet()
-	if s.tcb.stats.rtos != 0 {
+	if s.tcb.lossCounters().rtos != 0 {
 		t.Error("the timer fired less than one RTO after the retransmission")
 	}
 	s.at(due + 1)
-	if s.tcb.stats.rtos != 1 {
-		t.Errorf("%d time-outs", s.tcb.stats.rtos)
+	if s.tcb.lossCounters().rtos != 1 {
+		t.Errorf("%d time-outs", s.tcb.lossCounters().rtos)
 	}
 }
 

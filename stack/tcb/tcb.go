@@ -5,6 +5,7 @@ package tcb
 
 import (
 	"io"
+	"math"
 
 	"ustack/stack/cc"
 	"ustack/tcpseg"
@@ -34,7 +35,8 @@ type TCB struct {
 	early          bool // AcceptFast made it
 	persistBackoff uint8
 	ecn            uint8 // ecnOn …
-	synTimeouts    int32
+	synTimeouts    uint8
+	waits          wait // what sending waits for
 	rst            pendingReset
 	cfg            *Config
 
@@ -49,9 +51,10 @@ type TCB struct {
 	ts   struct {
 		offset uint32
 		recent uint32
-		at     Time // when recent was taken
+		at     uint32 // when recent was taken, see coarse
 	}
 
+	rate   float32 // octets per second delivered, see rated
 	timers [numTimers]Time
 	heard  Time // when the last acceptable segment came
 	stats  counters
@@ -75,6 +78,7 @@ type seldom struct {
 	fastOpen     tcpseg.FastOpen // of our SYN or SYN,ACK
 	fastMSS      int32           // with a cookie in it: what the peer is known to take
 	pace         pace
+	waited       waited
 }
 
 // needSeldom returns t.seldom, making it if there is none.
@@ -117,6 +121,7 @@ type send struct {
 	probe     bool    // the persist timer ran out
 	want      bool    // a Write came up short
 	limited   [2]bool // cwnd held us back: in this round trip, in the last
+	opening   uint32  // µs: the round-trip time of the handshake; 0: it showed none
 	progress  Time    // when una last moved, or sending began
 	lastSent  Time
 	delivered int64
@@ -161,7 +166,10 @@ type pendingReset struct {
 
 type counters struct {
 	segsIn, segsOut, bytesIn, bytesOut uint64
-	rexmits, rtos, recoveries, undos   uint32
+
+	busy      Time   // with something in flight, until snd.progress
+	heardData uint32 // ms, on the timestamp clock: when text came; see sinceData
+	sample    uint32 // µs: the round-trip time that the last segment showed; 0: none
 }
 
 // begin makes of a blank TCB what Dial and Accept have in common.
@@ -217,9 +225,9 @@ func Accept(now Time, c *Config, mem Blocks, h *Handshake) *TCB {
 // Accept is the function Accept for a TCB that is part of something larger, as the method Dial is.
 func (t *TCB) Accept(now Time, c *Config, mem Blocks, h *Handshake) {
 	t.beginPassive(now, c, mem, h, h.ISS.Add(1))
-	t.synTimeouts = int32(h.Resent)
+	t.synTimeouts = uint8(min(h.Resent, math.MaxUint8))
 	if h.RTT > 0 {
-		t.sample(now, h.RTT, 1)
+		t.sampleHandshake(now, h.RTT)
 	}
 	t.establish(now)
 }
@@ -228,7 +236,7 @@ func (t *TCB) Accept(now Time, c *Config, mem Blocks, h *Handshake) {
 func (t *TCB) beginPassive(now Time, c *Config, mem Blocks, h *Handshake, una tcpseg.Seq) {
 	t.begin(now, c, mem, h.ISS, h.TSOffset)
 	t.rcv.begin(h.IRS, synWindow(&c.Options))
-	t.ts.recent, t.ts.at = h.TSRecent, now
+	t.ts.recent, t.ts.at = h.TSRecent, coarse(now)
 	t.negotiate(&h.Peer)
 	if h.ECN {
 		t.ecn = ecnOn
@@ -261,7 +269,7 @@ func (t *TCB) establish(now Time) {
 	if t.synTimeouts > 0 && t.rtt.srtt == 0 {
 		t.rtt.rto = max(afterSynRTO, t.minRTO()) // RFC 6298 §5.7
 	}
-	t.rtt.backoff = 0
+	t.rtt.backoff, t.stats.busy = 0, 0
 	t.setController(t.mss(), t.initialWindow())
 	t.snd.roundEnd = t.snd.nxt
 	t.rcv.tuneAt = micros(now)
@@ -316,6 +324,7 @@ func (t *TCB) synchronized() bool { return t.state >= Established }
 func (t *TCB) die(why ending) {
 	t.ending = why
 	t.state = Closed
+	t.waits = waitNone
 	t.stopTimers()
 	t.ack = ackState{}
 	t.runs.init()

@@ -140,8 +140,8 @@ func TestFastRetransmitSACK(t *testing.T) {
 	s.recv(". 1:1(0) ack 1 sack 1001:3001").expect()
 	s.recv(". 1:1(0) ack 1 sack 1001:4001").expect(". 1:1001(1000) ack 1")
 	s.recv(". 1:1(0) ack 10001").expect()
-	if s.tcb.rec.phase != open || s.tcb.stats.recoveries != 1 {
-		t.Errorf("phase %v, recoveries %d", s.tcb.rec.phase, s.tcb.stats.recoveries)
+	if s.tcb.rec.phase != open || s.tcb.lossCounters().recoveries != 1 {
+		t.Errorf("phase %v, recoveries %d", s.tcb.rec.phase, s.tcb.lossCounters().recoveries)
 	}
 }
 
@@ -586,5 +586,21 @@ func TestSetController(t *testing.T) {
 	}
 	if s.write(30_000).quiet(); s.tcb.inFlight() != s.tcb.window()/1000*1000 {
 		t.Errorf("%d in flight with a window of %d", s.tcb.inFlight(), cwnd)
+	}
+}
+
+// TestSendBufferLimited: the time counts in which everything queued is in flight and a Write has come up short.
+func TestSendBufferLimited(t *testing.T) {
+	s := reachAs(t, Established, Options{SndBuf: 4000, NoTLP: true}, tcpseg.Options{SACKPermitted: true})
+	s.quiet()
+	start := s.now
+	if n := s.tcb.Write(s.now, make([]byte, 5000)); n != 4000 {
+		t.Fatalf("Write took %d octets", n)
+	}
+	s.flush()
+	var a Account
+	s.now += 10 * ms
+	if s.tcb.Account(s.now, &a); a.SendBufferLimited != s.now-start || a.CwndLimited != 0 {
+		t.Errorf("%+v", a)
 	}
 }

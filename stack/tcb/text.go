@@ -69,6 +69,7 @@ func (t *TCB) store(now Time, seq tcpseg.Seq, p []byte, seg *tcpseg.Segment) Dro
 		t.ackNow(CauseACK) // a gap was filled, wholly or in part (RFC 5681 §4.2)
 	}
 	t.stats.bytesIn += uint64(t.rcv.nxt.Sub(seq))
+	t.stats.heardData = tsClock(now)
 	t.rcv.queue.ready += int64(t.rcv.nxt.Sub(seq))
 	t.rcv.adv = tcpseg.Max(t.rcv.adv, t.rcv.nxt)
 	if n > 0 {

@@ -1,6 +1,9 @@
 package tcb
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // A timer is one of the moments a connection waits for.
 type timer int
@@ -96,7 +99,6 @@ func (t *TCB) expireRexmit(now Time) {
 		t.die(endTimeout)
 		return
 	}
-	t.stats.rtos++
 	if t.synchronized() {
 		t.onRTO(now)
 		t.suspectBlackHole(now)
@@ -106,7 +108,7 @@ func (t *TCB) expireRexmit(now Time) {
 			return
 		}
 		t.runs.markAll()
-		t.synTimeouts++
+		t.synTimeouts = min(t.synTimeouts, math.MaxUint8-1) + 1
 	}
 	t.rtt.backoff = min(t.rtt.backoff, 254) + 1
 	if t.rtt.backoff == r1 {
@@ -140,6 +142,7 @@ func (t *TCB) armPersist(now Time) {
 // stopPersist ends probing. The time spent before a shut window does not count towards R2.
 func (t *TCB) stopPersist(now Time) {
 	t.timers[persist], t.persistBackoff = 0, 0
+	t.stats.busy = t.busy(now)
 	t.snd.progress = now
 }
 

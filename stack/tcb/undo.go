@@ -54,8 +54,8 @@ func (t *TCB) spurious(n *news, seg *tcpseg.Segment) bool {
 func (t *TCB) undone() {
 	t.loss.undo.armed, t.loss.reduced, t.loss.ramp = false, false, 0
 	t.loss.rack.reordered = true
+	t.loss.counts.undos++
 	t.loss.rack.sent = 0 // a copy may have been taken for delivered; it says nothing of what was sent before it
-	t.stats.undos++
 	t.runs.unmark()
 	t.rec.phase, t.rec.frto, t.rec.force = open, frtoOff, false
 	t.rec.dupAcks, t.rec.dupOctets = 0, 0
@@ -69,6 +69,7 @@ func (t *TCB) duplicated(n *news) {
 	if b.Left == b.Right || l.tlp.probing && l.tlp.again && b.Right == l.tlp.end {
 		return
 	}
+	l.counts.dsacks++
 	l.rack.duplicated(t.snd.una, t.snd.nxt)
 	u := &l.undo
 	if !u.armed || b.Left.Less(u.from) || u.to.Less(b.Right) || u.resent == 0 {

@@ -46,6 +46,10 @@ func appendWhat(b []byte, e *Event) []byte {
 		return append(append(b, "ended: "...), e.Err.Error()...)
 	case e.Kind == Ended:
 		return append(b, "ended"...)
+	case e.Kind == Changed:
+		return appendChange(b, e)
+	case e.Kind == Sampled:
+		return appendMillis(b, "round-trip time ", e.State.Sample)
 	case e.Drop != "":
 		return appendDrop(b, e.Drop)
 	case e.Kind == PacketOut && e.Segment != nil:
@@ -54,6 +58,18 @@ func appendWhat(b []byte, e *Event) []byte {
 		return append(b, received(e)...)
 	}
 	return append(b, "not TCP"...)
+}
+
+// appendChange names what is new.
+func appendChange(b []byte, e *Event) []byte {
+	if e.Was != e.State.State {
+		if e.Was != tcb.Closed {
+			b = append(append(b, e.Was.String()...), " → "...)
+		}
+		return append(b, e.State.State.String()...)
+	}
+	b = append(append(b, phaseTexts[e.WasPhase]...), " → "...)
+	return append(b, phaseTexts[e.State.Phase]...)
 }
 
 // appendDrop names a counter and, where there is one, the section behind it.

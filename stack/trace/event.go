@@ -4,6 +4,7 @@ package trace
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"ustack/stack/link"
@@ -19,9 +20,14 @@ const (
 	PacketOut             // a packet is about to be written
 	Held                  // a connection sends nothing more now: Event.Held says what it waits for
 	Ended                 // a connection has left the stack, or gone to TIME-WAIT
+	Changed               // the state or the phase of a connection is another than was told before
+	Sampled               // the segment just told of has shown a round-trip time: Event.State.Sample
 )
 
-var kindNames = [...]string{"in", "out", "held", "ended"}
+var kindNames = [...]string{"in", "out", "held", "ended", "state", "rtt"}
+
+// Kinds returns the names of all kinds.
+func Kinds() []string { return slices.Clone(kindNames[:]) }
 
 // String returns the name that the kind has in JSON.
 func (k Kind) String() string { return kindNames[k] }
@@ -46,7 +52,21 @@ type Event struct {
 
 	Err error // of Ended: why; nil: both ends were done
 
+	// Of Changed: what was told before. Was is tcb.Closed when it is the first time.
+	Was      tcb.State
+	WasPhase tcb.Phase
+
 	// State is the connection after the event; nil: the packet belongs to none, or to a record of a handshake or of
 	// TIME-WAIT.
 	State *tcb.Snapshot
+}
+
+// Offset returns where the payload of e's segment begins in its sender's stream, in octets, modulo 2^32. The event must
+// have a Segment and a State.
+func (e *Event) Offset() uint32 {
+	first := e.State.IRS
+	if e.Kind == PacketOut {
+		first = e.State.ISS
+	}
+	return uint32(e.Segment.Seq - first - 1)
 }

@@ -26,6 +26,13 @@ func AppendJSON(b []byte, e *Event) []byte {
 		if e.Segment != nil {
 			b = appendString(b, "cause", e.Cause.String())
 		}
+	case Changed:
+		if e.Was != tcb.Closed {
+			b = appendString(b, "was", e.Was.String())
+			b = appendString(b, "was_phase", e.WasPhase.String())
+		}
+	case Sampled:
+		b = appendInt(b, "sample_us", int(e.State.Sample/1000))
 	case Held:
 		b = appendString(b, "held", e.Held.String())
 	case Ended:
@@ -50,7 +57,11 @@ func appendSegment(b []byte, e *Event) []byte {
 		b = strconv.AppendUint(append(b, `,"ack":`...), uint64(s.Ack), 10)
 	}
 	b = appendInt(b, "window", int(s.Window))
-	return appendInt(b, "payload", e.Payload)
+	b = appendInt(b, "payload", e.Payload)
+	if e.State != nil && e.Payload > 0 {
+		b = strconv.AppendUint(append(b, `,"offset":`...), uint64(e.Offset()), 10)
+	}
+	return b
 }
 
 // appendConnection appends what a tcb.Snapshot says: octets and microseconds.

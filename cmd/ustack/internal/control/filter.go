@@ -20,7 +20,7 @@ type Filter struct {
 }
 
 // Kinds are the kinds of events that a filter knows.
-var Kinds = []string{trace.PacketIn.String(), trace.PacketOut.String(), trace.Held.String(), trace.Ended.String()}
+var Kinds = trace.Kinds()
 
 // query writes the filter as the parameters of /trace.
 func (f *Filter) query() url.Values {
