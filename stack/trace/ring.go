@@ -13,10 +13,11 @@ type Record struct {
 	Lost uint64 // events that found no room before this one
 	Len  int    // octets of the packet; Pieces has fewer where they were cut
 
-	header tcpseg.Header
-	state  tcb.Snapshot
-	piece  [1][]byte
-	data   []byte
+	header   tcpseg.Header
+	state    tcb.Snapshot
+	exchange Exchange
+	piece    [1][]byte
+	data     []byte
 }
 
 // keep makes r a copy of e, with at most limit octets of the packet.
@@ -40,6 +41,9 @@ func (r *Record) keep(e *Event, limit int) {
 		r.piece[0] = r.data
 		r.Pieces = r.piece[:]
 	}
+	if e.HTTP != nil { // which is no packet
+		r.keepExchange(e.HTTP)
+	}
 }
 
 // Ring keeps events for one reader that may be slow, in memory that is taken once: it never makes the stack wait.
@@ -59,9 +63,10 @@ type Ring struct {
 func NewRing(events, snapLen int) *Ring {
 	r := &Ring{snapLen: snapLen, slots: make([]Record, max(events, 1))}
 	r.filled.L = &r.mu
-	data := make([]byte, len(r.slots)*snapLen)
+	room := max(snapLen, maxExchangeText)
+	data := make([]byte, len(r.slots)*room)
 	for i := range r.slots {
-		r.slots[i].data = data[i*snapLen : i*snapLen : (i+1)*snapLen]
+		r.slots[i].data = data[i*room : i*room : (i+1)*room]
 	}
 	return r
 }
