@@ -90,6 +90,11 @@ microbench: ## the benchmarks of every package, and of HTTP beside net/http and 
 	$(GO) test -run '^$$' -bench . -benchmem $(ARGS) ./...
 	cd scripts/bench && $(GO) test -run '^$$' -bench . $(ARGS) .
 
+.PHONY: glass-cost
+glass-cost: ## what the hooks for tracers cost while nobody listens, beside a build without them: 20 rounds, eight minutes
+	@scripts/setup go
+	scripts/glasscost $(ARGS)
+
 .PHONY: rename
 rename: ## give the module another path: make rename MODULE=example.com/you/ustack
 	@[ -n "$(MODULE)" ] || { echo "say which: make rename MODULE=example.com/you/ustack"; exit 2; }

@@ -23,7 +23,7 @@ import (
 )
 
 // planOf makes a plan of a serve command line.
-func planOf(t *testing.T, args ...string) (*plan, error) {
+func planOf(t testing.TB, args ...string) (*plan, error) {
 	t.Helper()
 	f := serveFlags{nodeFlags: nodeFlags{switches: defaultSwitches()}}
 	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
@@ -78,7 +78,7 @@ func TestPlanRefuses(t *testing.T) {
 func quiet() *console { return newConsole(io.Discard, io.Discard) }
 
 // memoryServer starts a server on one end of a memory link and returns a client on the other.
-func memoryServer(t *testing.T, args ...string) (*server, *http.Client, *stack.Stack) {
+func memoryServer(t testing.TB, args ...string) (*server, *http.Client, *stack.Stack) {
 	t.Helper()
 	p, err := planOf(t, args...)
 	if err != nil {

@@ -14,15 +14,17 @@ type Account struct {
 	Undone             uint64 // recoveries that were for nothing (RFC 4015)
 	DSACKs             uint64 // segments that tell of data the peer had twice (RFC 2883)
 	Reorderings        uint64 // ACKs that tell of segments the network has reordered (RFC 8985 §6.2 step 2)
+	OutOfOrder         uint64 // segments that came beyond a hole
+	CongestionEchoes   uint64 // ACKs with ECE, where the ends agreed on ECN (RFC 3168)
 
 	// Since the events; below 0: there was none.
 	SinceDataSent, SinceDataReceived, SinceReceived Time
 
-	DeliveryRate int // octets per second, measured over the last round trip in which the sender was not idle, or faster
+	DeliveryRate int // octets per second over the last round trip in which cwnd held sending back, or a faster one since
 	PacingRate   int // octets per second; 0: sending is not paced
 
-	// The time in which sending was held back by what is named, while there was, or for SendBuffer would have been,
-	// something to send. Busy is all the time with something in flight, Recovering that of loss recovery.
+	// Busy is the time with something in flight, Recovering that of loss recovery. The others are the time that data waited
+	// for what is named, or, for SendBuffer, that its writer waited while all that was queued was in flight.
 	Busy, Recovering                                  Time
 	CwndLimited, PeerWindowLimited, SendBufferLimited Time
 	NagleLimited, PacingLimited                       Time
@@ -45,7 +47,7 @@ func (t *TCB) Account(now Time, a *Account) {
 		HandshakeRTT: Time(t.snd.opening) * Time(time.Microsecond),
 		BytesAcked:   t.bytesAcked(), BytesRetransmitted: n.octets,
 		SynTimeouts: int(t.synTimeouts), Backoff: int(t.rtt.backoff),
-		Undone: uint64(n.undos), DSACKs: uint64(n.dsacks),
+		Undone: uint64(n.undos), DSACKs: uint64(n.dsacks), CongestionEchoes: uint64(n.echoes),
 		SinceDataSent: since(now, t.snd.lastSent), SinceDataReceived: t.sinceData(now), SinceReceived: since(now, t.heard),
 		DeliveryRate: int(t.rate),
 		Busy:         t.busy(now), Recovering: n.recovering,
@@ -67,6 +69,7 @@ func (t *TCB) Account(now Time, a *Account) {
 		w.until(now, t.waits)
 		a.CwndLimited, a.PeerWindowLimited, a.SendBufferLimited = w.spent[waitCwnd], w.spent[waitPeer], w.spent[waitBuffer]
 		a.NagleLimited, a.PacingLimited = w.spent[waitNagle], w.spent[waitPace]
+		a.OutOfOrder = uint64(s.ahead)
 		a.KeepAliveProbes, a.FastOpen = int(s.keepProbes), s.fastOpen.Present
 	}
 }
@@ -107,6 +110,7 @@ func (t *TCB) busy(now Time) Time {
 // lossCounters count what loss recovery does.
 type lossCounters struct {
 	rexmits, rtos, recoveries, undos, dsacks uint32
+	echoes                                   uint32
 	octets                                   uint64 // of text, in rexmits
 	recovering                               Time   // spent in recovery, up to since
 	since                                    Time   // when it entered the present one; 0: there is none

@@ -50,6 +50,7 @@ func (t *TCB) takeEcho(now Time, n *news) {
 		return
 	}
 	l := t.needLoss(n.una)
+	l.counts.echoes++
 	if l.reduced && t.snd.una.LessEq(l.reducedTo) {
 		return
 	}

@@ -79,6 +79,7 @@ type seldom struct {
 	fastMSS      int32           // with a cookie in it: what the peer is known to take
 	pace         pace
 	waited       waited
+	ahead        uint32 // segments that came beyond a hole
 }
 
 // needSeldom returns t.seldom, making it if there is none.

@@ -86,6 +86,7 @@ func (t *TCB) store(now Time, seq tcpseg.Seq, p []byte, seg *tcpseg.Segment) Dro
 // storeAhead queues text beyond a hole and owes a duplicate ACK at once (RFC 5681 §4.2).
 func (t *TCB) storeAhead(seq tcpseg.Seq, p []byte) Drop {
 	t.ackNow(CauseDupACK)
+	t.needSeldom().ahead++
 	t.ack.quick = 0
 	if !t.sackOK {
 		t.ack.dups++
