@@ -59,11 +59,17 @@ func (s *Server) SetTracer(f func(*Event)) {
 	s.tracer.Store(&f)
 }
 
+// traced reports whether anybody listens.
+func (s *Server) traced() bool { return s.tracer.Load() != nil }
+
 // noteRequest tells of x, whose head of so many octets has been taken, if somebody listens.
 func (c *conn) noteRequest(x *exchange, head int) {
-	if c.srv.tracer.Load() == nil {
-		return
+	if c.srv.traced() {
+		c.tellRequest(x, head)
 	}
+}
+
+func (c *conn) tellRequest(x *exchange, head int) {
 	end := c.taken()
 	x.in = end - int64(head) + 1
 	c.turn.out.locate(c)

@@ -198,17 +198,17 @@ func TestObserveOtherEngines(t *testing.T) {
 
 func TestObserveRefuses(t *testing.T) {
 	for line, want := range map[string]string{
-		"ss state open":                           "no state",
-		"ss --watch=1ms":                          "want 50ms or more",
-		"ss --count 2":                            "and --watch",
-		"ss -s state all":                         "takes no filter",
-		"trace --json --mermaid":                  "want one of them",
-		"trace --peer x":                          "want an address",
-		"trace --port 0":                          "want a port",
-		"trace --count=-1":                        "want 1 or more",
-		"trace --in=0 --out=0 --held=0 --ended=0": "nothing is left",
-		"trace me":                                "unknown argument",
-		"top --interval 1ms":                      "want 50ms or more",
+		"ss state open":          "no state",
+		"ss --watch=1ms":         "want 50ms or more",
+		"ss --count 2":           "and --watch",
+		"ss -s state all":        "takes no filter",
+		"trace --json --mermaid": "want one of them",
+		"trace --peer x":         "want an address",
+		"trace --port 0":         "want a port",
+		"trace --count=-1":       "want 1 or more",
+		"trace --in=0 --out=0 --held=0 --ended=0 --request=0 --response=0 --response-end=0": "nothing is left",
+		"trace me":           "unknown argument",
+		"top --interval 1ms": "want 50ms or more",
 	} {
 		if _, errs := command(t, exitUsage, strings.Fields(line)...); !strings.Contains(errs, want) {
 			t.Errorf("%s: %s, want %q", line, errs, want)

@@ -18,8 +18,19 @@ type traceOptions struct {
 	observer
 	json, mermaid bool
 	peer, port    string
-	kinds         [4]bool // of control.Kinds, which are wanted
+	kinds         [len(traceKinds)]bool // which are wanted
 	count         int
+}
+
+// traceKinds are the kinds of events, with what they are.
+var traceKinds = [...]struct{ name, usage string }{
+	{"in", "packets that come in"},
+	{"out", "packets that go out"},
+	{"held", "pauses of connections, with what they wait for"},
+	{"ended", "ends of connections"},
+	{"request", "HTTP requests, when their heads have been read"},
+	{"response", "HTTP answers, when they begin"},
+	{"response-end", "HTTP answers, when they are over"},
 }
 
 // diagramEvents is how many events a diagram has when nobody says: what Mermaid draws without being told to draw more.
@@ -30,8 +41,8 @@ func newTraceCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "trace [flags]",
 		Short: "show what a running ustack serve does, as it does it, and why",
-		Long: "trace writes a line for each packet of a running `ustack serve`, for each pause with what it waits for, and for each end\n" +
-			"of a connection. Times count from the first event. docs/trace.md explains the events. A reader that is too slow loses\n" +
+		Long: "trace writes a line for each packet of a running `ustack serve`, for each pause with what it waits for, for each end of a\n" +
+			"connection, and for HTTP requests and answers. Times count from the first event. docs/trace.md explains the events. A reader that is too slow loses\n" +
 			"events, and is told how many.\n\n" +
 			"With --mermaid it draws the first connection it sees, up to its end, in the language of Mermaid.",
 		Example: "  ustack trace --held=false\n  ustack trace --peer 10.90.0.1 --port 80 --json\n  ustack trace --mermaid > connection.mmd",
@@ -52,8 +63,8 @@ func newTraceCommand() *cobra.Command {
 	f.BoolVar(&o.mermaid, "mermaid", false, "a sequence diagram of one connection")
 	f.StringVar(&o.peer, "peer", "", "only connections with this `address`, or prefix of addresses")
 	f.StringVar(&o.port, "port", "", "only connections with this `port`, at either end")
-	for i, usage := range []string{"packets that come in", "packets that go out", "pauses of connections, with what they wait for", "ends of connections"} {
-		f.BoolVar(&o.kinds[i], control.Kinds[i], true, usage)
+	for i, k := range traceKinds {
+		f.BoolVar(&o.kinds[i], k.name, true, k.usage)
 	}
 	f.IntVar(&o.count, "count", 0, fmt.Sprintf("end after so many events [with --mermaid %d]", diagramEvents))
 	o.addFlags(f)
@@ -82,11 +93,11 @@ func (o *traceOptions) check() (*control.Filter, error) {
 	}
 	for i, wanted := range o.kinds {
 		if wanted {
-			f.Kinds = append(f.Kinds, control.Kinds[i])
+			f.Kinds = append(f.Kinds, traceKinds[i].name)
 		}
 	}
 	if len(f.Kinds) == 0 {
-		return nil, errors.New("nothing is left to show: all of --in, --out, --held and --ended are off")
+		return nil, errors.New("nothing is left to show: all kinds of events are off")
 	}
 	if o.mermaid && o.count == 0 {
 		o.count = diagramEvents

@@ -65,6 +65,9 @@ func (m *Mermaid) draw(e *control.Event) {
 		m.arrow(e, "L", "R")
 	case "held":
 		m.pause(e)
+	case "request", "response", "response-end":
+		m.note("L", what(e))
+		return
 	case "ended":
 		m.note("L", what(e))
 		m.over = true
