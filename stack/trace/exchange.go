@@ -33,18 +33,24 @@ const handedOver = "hijacked"
 // maxExchangeText is how many octets of method and target a Record keeps.
 const maxExchangeText = 128
 
-// keepExchange makes r's exchange a copy of x, with the texts in r.data.
-func (r *Record) keepExchange(x *Exchange) {
+// A keptExchange is a copy of an Exchange with texts of its own.
+type keptExchange struct {
+	Exchange
+	text [maxExchangeText]byte
+}
+
+// keep makes k a copy of x, and returns it.
+func (k *keptExchange) keep(x *Exchange) *Exchange {
 	method := x.Method[:min(len(x.Method), maxExchangeText/2)]
-	r.data = append(r.data[:0], method...)
+	text := append(k.text[:0], method...)
 	if room := maxExchangeText - len(method); len(x.Target) <= room {
-		r.data = append(r.data, x.Target...)
+		text = append(text, x.Target...)
 	} else {
-		r.data = append(append(r.data, x.Target[:room-len("…")]...), "…"...)
+		text = append(append(text, x.Target[:room-len("…")]...), "…"...)
 	}
-	r.exchange = *x
-	r.exchange.Method, r.exchange.Target = r.data[:len(method):len(method)], r.data[len(method):]
-	r.HTTP = &r.exchange
+	k.Exchange = *x
+	k.Method, k.Target = text[:len(method):len(method)], text[len(method):]
+	return &k.Exchange
 }
 
 func appendExchangeJSON(b []byte, kind Kind, x *Exchange) []byte {

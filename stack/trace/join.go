@@ -123,15 +123,22 @@ func (j *Joiner) acknowledged(flow flowEnds, f *joined) {
 //
 //	new data · answer 3 begins: 200 GET /bytes/100000 · cwnd 14600 …
 func (j *Joiner) AppendComment(b []byte, e *Event) []byte {
-	b = appendWhat(b, e)
-	if f := j.flows[flowEnds{e.Local, e.Remote}]; f != nil && e.Kind == PacketOut && e.Segment != nil && e.State != nil {
-		from := f.place(e.Offset())
-		b = f.appendNames(b, from, from+int64(e.Payload))
-	}
+	b = j.AppendNames(appendWhat(b, e), e, 0, e.Payload)
 	if e.State != nil {
 		b = appendState(append(b, " · "...), e.State)
 	}
 	return b
+}
+
+// AppendNames appends, each behind a " · ", what AppendComment says of the answers that begin or end in a part of the
+// packet that e is about: in so many octets of its payload, behind the first skip of them.
+func (j *Joiner) AppendNames(b []byte, e *Event, skip, octets int) []byte {
+	f := j.flows[flowEnds{e.Local, e.Remote}]
+	if f == nil || e.Kind != PacketOut || e.Segment == nil || e.State == nil {
+		return b
+	}
+	from := f.place(e.Offset()) + int64(skip)
+	return f.appendNames(b, from, from+int64(octets))
 }
 
 // appendNames names the answers that begin or end between two offsets.

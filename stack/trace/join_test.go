@@ -72,6 +72,9 @@ func TestJoiner(t *testing.T) {
 	c.begin(3, 520, 560)
 	c.end(3, 520, 560, false)
 	wantNames(t, c.out(500, 60), "answer 2 ends: 200 GET /2 · answer 3: 200 GET /3")
+	e := c.show(Event{Kind: PacketOut, Segment: &tcpseg.Header{Seq: c.iss.Add(1)}, Payload: 560})
+	wantNames(t, string(j.AppendNames(nil, e, 100, 100)), " · answer 1 begins: 200 GET /1")
+	wantNames(t, string(j.AppendNames(nil, e, 560-40, 40)), " · answer 3: 200 GET /3")
 	c.ack(350)
 	wantNames(t, c.out(100, 500), "answer 2: 200 GET /2 · answer 3: 200 GET /3") // as if sent again: the first is forgotten
 	wantNames(t, c.out(519, 2), "answer 2 ends: 200 GET /2 · answer 3 begins: 200 GET /3")

@@ -15,7 +15,7 @@ type Record struct {
 
 	header   tcpseg.Header
 	state    tcb.Snapshot
-	exchange Exchange
+	exchange keptExchange
 	piece    [1][]byte
 	data     []byte
 }
@@ -31,6 +31,9 @@ func (r *Record) keep(e *Event, limit int) {
 		r.state = *e.State
 		r.State = &r.state
 	}
+	if e.HTTP != nil {
+		r.HTTP = r.exchange.keep(e.HTTP)
+	}
 	r.Len, r.data = 0, r.data[:0]
 	for _, p := range e.Pieces {
 		r.Len += len(p)
@@ -40,9 +43,6 @@ func (r *Record) keep(e *Event, limit int) {
 	if e.Pieces != nil {
 		r.piece[0] = r.data
 		r.Pieces = r.piece[:]
-	}
-	if e.HTTP != nil { // which is no packet
-		r.keepExchange(e.HTTP)
 	}
 }
 
@@ -63,10 +63,9 @@ type Ring struct {
 func NewRing(events, snapLen int) *Ring {
 	r := &Ring{snapLen: snapLen, slots: make([]Record, max(events, 1))}
 	r.filled.L = &r.mu
-	room := max(snapLen, maxExchangeText)
-	data := make([]byte, len(r.slots)*room)
+	data := make([]byte, len(r.slots)*snapLen)
 	for i := range r.slots {
-		r.slots[i].data = data[i*room : i*room : (i+1)*room]
+		r.slots[i].data = data[i*snapLen : i*snapLen : (i+1)*snapLen]
 	}
 	return r
 }
