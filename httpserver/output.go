@@ -92,7 +92,7 @@ func (o *output) begin(w *response, fields, framing, staged, p []byte) (int, err
 	w.begun = true
 	w.start = o.sent + int64(len(o.buf))
 	if w.x.in > 0 {
-		w.noteResponse(o)
+		w.tellResponse(o)
 	}
 	if b := o.buf; b != nil && len(b)+len(fields)+len(framing)+len(staged)+len(p) < outputSize { // as most times in a burst
 		o.buf = append(append(append(append(b, fields...), framing...), staged...), p...)

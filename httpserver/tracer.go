@@ -78,8 +78,8 @@ func (c *conn) tellRequest(x *exchange, head int) {
 	c.srv.tell(e)
 }
 
-// noteResponse tells that the answer begins that w.start and size describe. The output's lock is held.
-func (w *response) noteResponse(o *output) {
+// tellResponse tells that the answer begins that w.start and size describe. The output's lock is held.
+func (w *response) tellResponse(o *output) {
 	e := w.c.event(EventResponse, w.x)
 	e.InEnd = w.x.headEnd()
 	e.Out, e.OutEnd = o.base+w.start, -1
@@ -92,9 +92,12 @@ func (w *response) noteResponse(o *output) {
 
 // noteEnd tells that x is over, if its request was told.
 func (c *conn) noteEnd(x *exchange) {
-	if x.in == 0 {
-		return
+	if x.in > 0 {
+		c.tellEnd(x)
 	}
+}
+
+func (c *conn) tellEnd(x *exchange) {
 	w := &x.w
 	e := c.event(EventResponseEnd, x)
 	e.InEnd = c.requestEnd(x)

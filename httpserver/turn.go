@@ -55,9 +55,6 @@ func (c *conn) endTurn() {
 	if t.kept {
 		return
 	}
-	if b := c.buffer(); b != nil {
-		b.sent += t.out.sent
-	}
 	c.turn = nil
 	t.view, t.eaten, t.burst, t.remote, t.reason = nil, 0, 0, "", ""
 	c.srv.turns.Put(t)
