@@ -143,14 +143,14 @@ func TestTraceCommand(t *testing.T) {
 		t.Errorf("code %d: want five lines:\n%s", code, out)
 	}
 	for _, l := range lines {
-		if !regexp.MustCompile(`^ *\d+\.\d{6} 10\.90\.0\.2:80 [←→×] 10\.90\.0\.1:\d+ .+`).MatchString(l) {
+		if !regexp.MustCompile(`^ *\d+\.\d{6} 10\.90\.0\.2:80 [←→×⇐⇒] 10\.90\.0\.1:\d+ .+`).MatchString(l) {
 			t.Errorf("%q", l)
 		}
 	}
-	code, out, _ = tracing(t, c, "--control", socket, "--json", "--count", "3", "--in=false", "--held=false")()
+	code, out, _ = tracing(t, c, "--control", socket, "--json", "--count", "3", "--in=false", "--held=false", "--request=false", "--response=false")()
 	for line := range strings.Lines(out) {
 		var e control.Event
-		if err := json.Unmarshal([]byte(line), &e); err != nil || e.Event != "out" && e.Event != "ended" || e.Comment != "" {
+		if err := json.Unmarshal([]byte(line), &e); err != nil || e.Event != "out" && e.Event != "ended" && e.Event != "response-end" || e.Comment != "" {
 			t.Errorf("%s: %v", line, err)
 		}
 	}

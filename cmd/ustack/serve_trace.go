@@ -36,7 +36,6 @@ func httpTracer(h *httpserver.Server) func(func(*trace.Event)) {
 type retelling struct {
 	ev   trace.Event
 	http trace.Exchange
-	info stack.Info
 	text []byte // method and target
 }
 
@@ -54,7 +53,7 @@ func tellExchange(f func(*trace.Event), e *httpserver.Event) {
 	}
 	r := retellings.Get().(*retelling)
 	defer retellings.Put(r)
-	r.info = c.Info()
+	info := c.Info()
 	r.text = append(append(r.text[:0], e.Method...), e.Target...)
 	n := len(e.Method)
 	r.http = trace.Exchange{
@@ -63,7 +62,7 @@ func tellExchange(f func(*trace.Event), e *httpserver.Event) {
 		Aborted: e.Aborted, Close: string(e.Close),
 	}
 	r.ev = trace.Event{
-		Kind: exchangeKinds[e.Kind], Time: time.Now(), Local: r.info.Local, Remote: r.info.Remote, HTTP: &r.http, State: &r.info.Snapshot,
+		Kind: exchangeKinds[e.Kind], Time: time.Now(), Local: info.Local, Remote: info.Remote, HTTP: &r.http,
 	}
 	f(&r.ev)
 }

@@ -64,7 +64,7 @@ type Event struct {
 	HTTP *Exchange // of Request, Response and ResponseEnd
 
 	// State is the connection after the event; nil: the packet belongs to none, or to a record of a handshake or of
-	// TIME-WAIT.
+	// TIME-WAIT, or the event is told by somebody who cannot know.
 	State *tcb.Snapshot
 }
 

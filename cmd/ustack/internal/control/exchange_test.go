@@ -26,7 +26,7 @@ func TestTraceNamesAnswers(t *testing.T) {
 	r.exchange(t, 1000) // the answer is that of 100 octets
 	info := r.near.(*stack.Conn).Info()
 	x := trace.Exchange{Number: 1, Place: 1, Method: []byte("GET"), Target: []byte("/\xff\"\n"), Out: 100, OutEnd: 200, Status: 200}
-	tell(&trace.Event{Kind: trace.Response, Local: info.Local, Remote: info.Remote, HTTP: &x, State: &info.Snapshot})
+	tell(&trace.Event{Kind: trace.Response, Local: info.Local, Remote: info.Remote, HTTP: &x})
 	r.exchange(t, 1000)
 	for {
 		_, e, err := s.Next()

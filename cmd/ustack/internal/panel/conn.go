@@ -78,7 +78,8 @@ type recorded struct {
 	Drops   map[string]uint64 `json:"drops"`
 	Samples []sample          `json:"rtt_samples"`
 	Packets int               `json:"packets"` // in the capture
-	Lost    uint64            `json:"lost"`    // events of all connections that came too fast
+	Asked   []exchange        `json:"exchanges"`
+	Lost    uint64            `json:"lost"` // events of all connections that came too fast
 	Capture string            `json:"capture"`
 }
 
@@ -138,6 +139,7 @@ func (r *recorder) facts() *recorded {
 		Since:  r.since.UTC().Format("2006-01-02T15:04:05.000Z07:00"),
 		Causes: maps.Clone(r.causes), Held: maps.Clone(r.held), Drops: maps.Clone(r.drops),
 		Samples: slices.Clone(r.samples), Packets: len(r.packets), Lost: r.lost, Capture: capturePath,
+		Asked: append([]exchange{}, r.asked.list...),
 	}
 }
 

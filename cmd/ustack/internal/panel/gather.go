@@ -55,7 +55,7 @@ type sentAt struct {
 type line struct {
 	At      int64  `json:"t"`
 	Flow    string `json:"flow,omitempty"`
-	Kind    string `json:"kind"` // in, out, held, ended; drop
+	Kind    string `json:"kind"` // as of an event; drop
 	Segment string `json:"segment,omitempty"`
 	Text    string `json:"text"`
 	Notable bool   `json:"notable,omitempty"` // out of the ordinary

@@ -36,6 +36,7 @@ type recorder struct {
 	drops   map[string]uint64
 	samples []sample
 	last    tcb.Time // SRTT as it was
+	asked   exchanges
 	packets []pcapng.Packet
 	seen    uint64 // packets
 }
@@ -99,6 +100,7 @@ func (r *recorder) add(rec *trace.Record) bool {
 	if rec.Local != r.flow.local || rec.Remote != r.flow.remote {
 		return true
 	}
+	r.asked.add(rec, r.since)
 	switch {
 	case rec.Kind == trace.Ended:
 		return false

@@ -35,8 +35,8 @@ func story() []control.Event {
 		at(0, control.Event{Event: "in", Flags: "S", Seq: 0xffffffff, Comment: "opens the connection"}),
 		at(1, control.Event{Event: "out", Flags: "S.", Seq: 0xffffff00, Ack: 0, Comment: "opens the connection"}),
 		at(2, with(control.Event{Event: "in", Flags: "P.", Seq: 0, Ack: 0xffffff01, Payload: 0x31}, "data")),
-		at(2, with(control.Event{Event: "request"}, "request 1: GET /a;b#c, at octet 0 of what came")),
-		at(2, with(control.Event{Event: "response"}, "answer 1 begins: 200 GET /a;b#c, at octet 0 of what was sent")),
+		at(2, control.Event{Event: "request", Comment: "request 1: GET /a;b#c, at octet 0 of what came"}),
+		at(2, control.Event{Event: "response", Comment: "answer 1 begins: 200 GET /a;b#c, at octet 0 of what was sent"}),
 		at(3, with(control.Event{Event: "out", Flags: ".", Seq: 0xffffff01, Ack: 0x31, Payload: 1448}, "new data")),
 		at(4, with(control.Event{Event: "held", Held: "cwnd"}, "waits for the congestion window")),
 		at(5, with(control.Event{Event: "held", Held: "cwnd"}, "waits for the congestion window")),
@@ -59,8 +59,8 @@ func TestText(t *testing.T) {
 	want := ` 0.000000 10.90.0.2:80 ← 10.90.0.1:40000 [S] seq 0 · opens the connection
  0.001000 10.90.0.2:80 → 10.90.0.1:40000 [S.] seq 0 ack 1 · opens the connection
  0.002000 10.90.0.2:80 ← 10.90.0.1:40000 [P.] seq 1:50 ack 1 · data · cwnd 14480 · slow start
- 0.002000 10.90.0.2:80 ⇐ 10.90.0.1:40000 request 1: GET /a;b#c, at octet 0 of what came · cwnd 14480 · slow start
- 0.002000 10.90.0.2:80 ⇒ 10.90.0.1:40000 answer 1 begins: 200 GET /a;b#c, at octet 0 of what was sent · cwnd 14480 · slow start
+ 0.002000 10.90.0.2:80 ⇐ 10.90.0.1:40000 request 1: GET /a;b#c, at octet 0 of what came
+ 0.002000 10.90.0.2:80 ⇒ 10.90.0.1:40000 answer 1 begins: 200 GET /a;b#c, at octet 0 of what was sent
  0.003000 10.90.0.2:80 → 10.90.0.1:40000 [.] seq 1:1449 ack 50 · new data · cwnd 14480 · slow start
  0.004000 10.90.0.2:80 ‖ 10.90.0.1:40000 waits for the congestion window · cwnd 14480 · slow start
  0.005000 10.90.0.2:80 ‖ 10.90.0.1:40000 waits for the congestion window · cwnd 14480 · slow start
