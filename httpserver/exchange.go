@@ -264,6 +264,8 @@ func (c *conn) failed(x *exchange, v any) {
 		c.writeRefusal(x, refuse(http.StatusInternalServerError, "the handler failed"))
 	case clean:
 		x.w.status, x.w.headSize, x.w.written = 0, 0, 0
+	default:
+		c.turn.out.discard() // what has not left stays
 	}
 	c.log(x)
 	if clean {

@@ -106,7 +106,7 @@ func (c *conn) tellEnd(x *exchange) {
 	if w.head {
 		e.Length = 0
 	}
-	e.Aborted = !w.hijacked && !w.complete(e.OutEnd-e.Out, c.turn.reason)
+	e.Aborted = !w.hijacked && (c.turn.out.failed() || !w.complete(e.OutEnd-e.Out))
 	c.srv.tell(e)
 }
 
@@ -140,12 +140,10 @@ func (w *response) size() int64 {
 	return w.headSize + w.length
 }
 
-// complete reports whether so many octets are all of the answer.
-func (w *response) complete(octets int64, why CloseReason) bool {
-	if n := w.size(); n >= 0 || w.status == 0 {
-		return octets == n && w.status != 0
-	}
-	return !w.out.failed() && why != ReasonPanic && why != ReasonAbort
+// complete reports whether so many octets are all of the answer, as far as its length says so.
+func (w *response) complete(octets int64) bool {
+	n := w.size()
+	return w.status != 0 && (n < 0 || n == octets)
 }
 
 // taken returns how many octets of what was received have been taken, as requests or parts of them.

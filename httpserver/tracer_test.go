@@ -353,6 +353,16 @@ func TestTracerFailures(t *testing.T) {
 			w.Header().Set("Content-Length", "50")
 			io.WriteString(w, "begun")
 			panic("boom")
+		case "/whole":
+			w.Header().Set("Content-Length", "5")
+			io.WriteString(w, "whole")
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		case "/half":
+			w.Header().Set("Content-Length", "40000")
+			w.Write(make([]byte, 20_000))
+			w.Write(make([]byte, 20_000))
+			panic(http.ErrAbortHandler)
 		case "/abort":
 			panic(http.ErrAbortHandler)
 		case "/short":
@@ -373,6 +383,8 @@ func TestTracerFailures(t *testing.T) {
 		{"panic", get("/panic"), 500, false, ReasonPanic, 1},
 		{"panic behind what is taken back", get("/begun"), 500, false, ReasonPanic, 2},
 		{"panic behind what was sent", get("/late"), 200, true, ReasonAbort, 1},
+		{"panic behind the answer", get("/whole"), 200, true, ReasonAbort, 1},
+		{"panic with a part in the buffer", get("/half"), 200, true, ReasonAbort, 1},
 		{"abort", get("/abort"), 0, true, ReasonAbort, 0},
 		{"too short", get("/short"), 200, true, ReasonHandlerClose, 1},
 		{"malformed", "GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400, false, ReasonRefused, 1},
@@ -385,12 +397,13 @@ func TestTracerFailures(t *testing.T) {
 			var x *watcher
 			tune := func(s *Server) { x = new(watcher); s.SetTracer(x.trace) }
 			inWorld(t, handler, tune, func(w *world) {
-				c, _ := w.l.dial()
+				c, s := w.l.dial()
 				defer c.Close()
 				io.WriteString(c, get("/a")+tt.raw)
 				c.CloseWrite()
-				back, _ := io.ReadAll(c) // some end in a reset
+				io.ReadAll(c) // some end in a reset
 				synctest.Wait()
+				_, written := s.Octets()
 				ends := x.of(EventResponseEnd)
 				if len(ends) != 2 {
 					t.Fatalf("%+v", ends)
@@ -399,8 +412,8 @@ func TestTracerFailures(t *testing.T) {
 				if e.Status != tt.status || e.Aborted != tt.aborted || e.Close != tt.why || e.Out != from || e.In != int64(len(get("/a"))) {
 					t.Errorf("%+v", e)
 				}
-				if len(back) > 0 && e.OutEnd != int64(len(back)) {
-					t.Errorf("ends at %d of %d", e.OutEnd, len(back))
+				if e.OutEnd != written {
+					t.Errorf("ends at %d of %d", e.OutEnd, written)
 				}
 				begins := x.of(EventResponse)
 				if len(begins) != 1+tt.begins {
