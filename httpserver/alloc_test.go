@@ -57,6 +57,11 @@ func newScripted(tb testing.TB, tune func(*Server)) *scripted {
 
 func reuse(s *Server) { s.ReuseRequests = true }
 
+func traced(s *Server) {
+	s.ReuseRequests = true
+	s.SetTracer(func(*Event) {})
+}
+
 func (c *scripted) Write(p []byte) (int, error) {
 	c.out += len(p)
 	c.written += int64(len(p))
@@ -87,10 +92,6 @@ func pipelined(get []byte) []byte { return bytes.Repeat(get, 16) }
 // With reused requests it costs nothing, nor does the access log, nor a tracer.
 func TestAllocs(t *testing.T) {
 	logged := func(s *Server) { s.ReuseRequests, s.AccessLog = true, func(*Entry) {} }
-	traced := func(s *Server) {
-		s.ReuseRequests = true
-		s.SetTracer(func(*Event) {})
-	}
 	tracedNoMore := func(s *Server) {
 		traced(s)
 		s.SetTracer(nil)
