@@ -65,7 +65,7 @@ func TestSS(t *testing.T) {
 	if len(lines) != 3 || !strings.HasPrefix(lines[0], "State") {
 		t.Fatalf("want a title and two connections:\n%s", out)
 	}
-	line := regexp.MustCompile(`^ESTAB +0 +0 +10\.90\.0\.2:80 +10\.90\.0\.1:\d+ ts sack cubic wscale:\d+,\d+ rto:\S+ rtt:\S+/\S+ mss:1448 cwnd:\d+ .*bytes_sent:10\d{4} bytes_received:\d+ `)
+	line := regexp.MustCompile(`^ESTAB +0 +0 +10\.90\.0\.2:80 +10\.90\.0\.1:\d+ ts sack cubic wscale:\d+,\d+ rto:\S+ rtt:\S+/\S+ ato:40 mss:1448 pmtu:1500 .*cwnd:\d+ .*bytes_sent:10\d{4} bytes_acked:10\d{4} bytes_received:\d+ `)
 	if !line.MatchString(lines[1]) {
 		t.Errorf("%q is not %v", lines[1], line)
 	}
@@ -83,6 +83,7 @@ func TestSS(t *testing.T) {
 			t.Errorf("%+v, %v", list, err)
 		}
 	}
+	listSockets(t, c, socket)
 	if out, _ := command(t, exitOK, "ss", "-s", "--control", socket); !strings.HasPrefix(out, "TCP: connections 2") || !strings.Contains(out, "packets-in") {
 		t.Errorf("summary:\n%s", out)
 	}
@@ -94,6 +95,47 @@ func TestSS(t *testing.T) {
 	}
 	if _, errs := command(t, exitFailed, "ss", "--control", socket); !strings.Contains(errs, "no server runs here") || !strings.Contains(errs, socket) || !strings.Contains(errs, "sudo ustack serve") {
 		t.Errorf("without a server: %s", errs)
+	}
+}
+
+// listSockets expects listeners with -l, those and all else with -a, and what states are asked for. One connection has
+// gone to TIME-WAIT.
+func listSockets(t *testing.T, c *http.Client, socket string) {
+	t.Helper()
+	q, err := http.NewRequest("GET", "http://10.90.0.2/_/hello", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.Close = true
+	other := &http.Client{Transport: c.Transport.(*http.Transport).Clone()}
+	r, err := other.Do(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Body.Close()
+	const listener = `LISTEN +0 +\d+ +\*:80 +\*:\* syncookies:auto\n`
+	const wait = `TIME-WAIT +0 +0 +10\.90\.0\.2:80 +10\.90\.0\.1:\d+ timer:\(timewait,(5\dsec|1min),0\)\n`
+	for words, want := range map[string]string{
+		"-l":              `^` + listener + `$`,
+		"-a":              `^` + listener + `ESTAB .*\nESTAB .*\n` + wait + `$`,
+		"state time-wait": `^` + wait + `$`,
+		"-l6 src :80":     `^` + listener + `$`,
+		"-l sport = :81":  `^$`,
+		"state listening --json": `^\{"time":"[^"]+","listeners":\[\{"local":"\[::\]:80","both_families":true,"waiting":0,"half_open":0,"backlog":\d+,` +
+			`"syn_cookies":"auto"\}\]\}\n$`,
+		"state time-wait --json": `^\{"time":"[^"]+","time_wait":\[\{"local":"10\.90\.0\.2:80","remote":"10\.90\.0\.1:\d+","remaining_us":\d+\}\]\}\n$`,
+		"-a --json exclude all":  `^\{"time":"[^"]+"\}\n$`,
+	} {
+		out := ""
+		for range 200 { // until it is in TIME-WAIT
+			if out, _ = command(t, exitOK, append([]string{"ss", "-H", "--control", socket}, strings.Fields(words)...)...); regexp.MustCompile(want).MatchString(out) {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if !regexp.MustCompile(want).MatchString(out) {
+			t.Errorf("%s: %q, want %s", words, out, want)
+		}
 	}
 }
 
@@ -143,11 +185,11 @@ func TestTraceCommand(t *testing.T) {
 		t.Errorf("code %d: want five lines:\n%s", code, out)
 	}
 	for _, l := range lines {
-		if !regexp.MustCompile(`^ *\d+\.\d{6} 10\.90\.0\.2:80 [←→×⇐⇒] 10\.90\.0\.1:\d+ .+`).MatchString(l) {
+		if !regexp.MustCompile(`^ *\d+\.\d{6} 10\.90\.0\.2:80 [←→×•↔⇐⇒] 10\.90\.0\.1:\d+ .+`).MatchString(l) {
 			t.Errorf("%q", l)
 		}
 	}
-	code, out, _ = tracing(t, c, "--control", socket, "--json", "--count", "3", "--in=false", "--held=false", "--request=false", "--response=false")()
+	code, out, _ = tracing(t, c, "--control", socket, "--json", "--count", "3", "--in=false", "--held=false", "--state=false", "--rtt=false", "--request=false", "--response=false")()
 	for line := range strings.Lines(out) {
 		var e control.Event
 		if err := json.Unmarshal([]byte(line), &e); err != nil || e.Event != "out" && e.Event != "ended" && e.Event != "response-end" || e.Comment != "" {
@@ -206,7 +248,7 @@ func TestObserveRefuses(t *testing.T) {
 		"trace --peer x":         "want an address",
 		"trace --port 0":         "want a port",
 		"trace --count=-1":       "want 1 or more",
-		"trace --in=0 --out=0 --held=0 --ended=0 --request=0 --response=0 --response-end=0": "nothing is left",
+		"trace --in=0 --out=0 --held=0 --ended=0 --state=0 --rtt=0 --request=0 --response=0 --response-end=0": "nothing is left",
 		"trace me":           "unknown argument",
 		"top --interval 1ms": "want 50ms or more",
 	} {

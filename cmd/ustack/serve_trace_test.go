@@ -189,6 +189,9 @@ func TestConnExchanges(t *testing.T) {
 		if x := list[0]; x.Number != 2 || x.Target != "/_/bytes/300000" || x.Status != 200 || x.Octets < 300_000 || *x.First > *x.Last || *x.Last < 0 || *x.Arrived < *x.First {
 			t.Errorf("%s", text)
 		}
+		if capture := fetchText(t, c, "http://10.90.0.2/_/conn/capture"); strings.Count(capture, " answer 2 begins: 200 GET /_/bytes/300000 · ") != 1 {
+			t.Error("the capture does not name the answer once")
+		}
 		return
 	}
 	t.Errorf("no exchange is told to the end: %+v", last)

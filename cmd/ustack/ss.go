@@ -22,6 +22,7 @@ import (
 type ssOptions struct {
 	observer
 	json, summary, noHeader bool
+	all, listening          bool
 	only4, only6            bool
 	watch                   time.Duration
 	count                   int
@@ -33,10 +34,11 @@ func newSSCommand() *cobra.Command {
 		Use:   "ss [flags] [FILTER]",
 		Short: "list the connections of a running ustack serve, as ss -tinO does",
 		Long: "ss asks a running `ustack serve` for its connections and writes a line for each: state, queues, both ends, and what\n" +
-			"TCP knows. docs/control.md explains the fields. FILTER is a subset of what ss takes:\n\n" +
+			"TCP knows; with -l or -a for its listeners and more. docs/control.md explains the fields. FILTER is a subset of what\n" +
+			"ss takes:\n\n" +
 			"  [state NAME]… [exclude NAME]… [EXPRESSION]\n\n" +
 			"with expressions of  src HOST  dst HOST  sport OP :PORT  dport OP :PORT  and  or  not  ( ).  HOST is ADDRESS[/BITS][:PORT].",
-		Example: "  ustack ss\n  ustack ss state established 'sport = :80'\n  ustack ss --watch 'dst 10.90.0.0/24 and not dport < :1024'\n  ustack ss --json | jq '.conns[].cwnd'",
+		Example: "  ustack ss\n  ustack ss state established 'sport = :80'\n  ustack ss -a state time-wait\n  ustack ss --watch 'dst 10.90.0.0/24 and not dport < :1024'\n  ustack ss --json | jq '.conns[].cwnd'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			keep, err := o.check(o.takeInterval(args))
 			if err != nil {
@@ -50,6 +52,8 @@ func newSSCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.BoolVar(&o.json, "json", false, "one JSON object, with all there is to know (docs/control.md)")
+	f.BoolVarP(&o.all, "all", "a", false, "listeners, half-open connections and those in TIME-WAIT as well")
+	f.BoolVarP(&o.listening, "listening", "l", false, "only listeners")
 	f.BoolVarP(&o.summary, "summary", "s", false, "totals and counters in place of connections")
 	f.BoolVarP(&o.noHeader, "no-header", "H", false, "no line of titles")
 	f.BoolVarP(&o.only4, "ipv4", "4", false, "IPv4 only")
@@ -64,7 +68,7 @@ func newSSCommand() *cobra.Command {
 
 // addHabits takes the flags that people give to ss out of habit, for what is so anyway.
 func (o *ssOptions) addHabits(cmd *cobra.Command) {
-	for _, h := range []struct{ name, short string }{{"all", "a"}, {"tcp", "t"}, {"info", "i"}, {"numeric", "n"}, {"oneline", "O"}} {
+	for _, h := range []struct{ name, short string }{{"tcp", "t"}, {"info", "i"}, {"numeric", "n"}, {"oneline", "O"}} {
 		cmd.Flags().BoolP(h.name, h.short, true, "as always")
 		cmd.Flags().Lookup(h.name).Hidden = true
 	}
@@ -84,7 +88,7 @@ func (o *ssOptions) takeInterval(args []string) []string {
 }
 
 // check reads the filter and what else does not go without saying.
-func (o *ssOptions) check(args []string) (sockstat.Filter, error) {
+func (o *ssOptions) check(args []string) (*sockstat.Filter, error) {
 	switch {
 	case o.watch < 0 || o.watch > 0 && o.watch < minInterval:
 		return nil, fmt.Errorf("--watch %v: want %v or more", o.watch, minInterval)
@@ -93,20 +97,28 @@ func (o *ssOptions) check(args []string) (sockstat.Filter, error) {
 	case o.summary && len(args) > 0:
 		return nil, errors.New("--summary counts everything: it takes no filter")
 	}
-	keep, err := sockstat.Parse(args)
-	if err != nil {
-		return nil, err
+	keep, err := sockstat.Parse(args, o.usual())
+	if err != nil || o.only4 == o.only6 {
+		return keep, err
 	}
-	if o.only4 == o.only6 {
-		return keep, nil
+	return keep.And(func(s *sockstat.Socket) bool { return s.IsOf(o.only4) }), nil
+}
+
+// usual is what is asked for without a state in the filter.
+func (o *ssOptions) usual() sockstat.States {
+	switch {
+	case o.all:
+		return sockstat.All
+	case o.listening:
+		return sockstat.Listening
 	}
-	return func(c *control.Conn) bool { return c.Local.Addr().Is4() == o.only4 && keep(c) }, nil
+	return sockstat.Connections
 }
 
 // minInterval is how often a server may be asked.
 const minInterval = 50 * time.Millisecond
 
-func (o *ssOptions) run(ctx context.Context, w io.Writer, keep sockstat.Filter) error {
+func (o *ssOptions) run(ctx context.Context, w io.Writer, keep *sockstat.Filter) error {
 	c, err := o.dial(ctx)
 	if err != nil {
 		return err
@@ -135,7 +147,7 @@ func (o *ssOptions) run(ctx context.Context, w io.Writer, keep sockstat.Filter) 
 }
 
 // page is what is written at a time.
-func (o *ssOptions) page(ctx context.Context, c *control.Client, keep sockstat.Filter) ([]byte, error) {
+func (o *ssOptions) page(ctx context.Context, c *control.Client, keep *sockstat.Filter) ([]byte, error) {
 	var b bytes.Buffer
 	if o.summary {
 		st, err := c.Stats(ctx)
@@ -149,21 +161,14 @@ func (o *ssOptions) page(ctx context.Context, c *control.Client, keep sockstat.F
 		}
 		return b.Bytes(), err
 	}
-	list, err := c.Conns(ctx)
+	list, err := sockstat.Look(ctx, c, keep)
 	if err != nil {
 		return nil, err
 	}
-	list.Conns = slices.DeleteFunc(list.Conns, func(c control.Conn) bool { return !keep(&c) })
-	slices.SortFunc(list.Conns, func(a, b control.Conn) int {
-		if n := a.Local.Compare(b.Local); n != 0 {
-			return n
-		}
-		return a.Remote.Compare(b.Remote)
-	})
 	if o.json {
 		err = json.NewEncoder(&b).Encode(list)
 	} else {
-		err = sockstat.Write(&b, list.Conns, !o.noHeader)
+		err = sockstat.Write(&b, list, !o.noHeader)
 	}
 	return b.Bytes(), err
 }

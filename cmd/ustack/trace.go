@@ -9,6 +9,7 @@ import (
 
 	"ustack/cmd/ustack/internal/control"
 	"ustack/cmd/ustack/internal/traceview"
+	"ustack/stack/trace"
 
 	"github.com/spf13/cobra"
 )
@@ -18,20 +19,17 @@ type traceOptions struct {
 	observer
 	json, mermaid bool
 	peer, port    string
-	kinds         [len(traceKinds)]bool // which are wanted
+	kinds         [len(kindUsages)]bool // of control.Kinds, which are wanted
 	count         int
 }
 
-// traceKinds are the kinds of events, with what they are.
-var traceKinds = [...]struct{ name, usage string }{
-	{"in", "packets that come in"},
-	{"out", "packets that go out"},
-	{"held", "pauses of connections, with what they wait for"},
-	{"ended", "ends of connections"},
-	{"request", "HTTP requests, when their heads have been read"},
-	{"response", "HTTP answers, when they begin"},
-	{"response-end", "HTTP answers, when they are over"},
-}
+// kindUsages say what the flags are for that are named like control.Kinds.
+var kindUsages = [...]string{"packets that come in", "packets that go out", "pauses of connections, with what they wait for", "ends of connections",
+	"changes of state and phase", "round-trip times as they are measured [with --mermaid false]",
+	"HTTP requests, when their heads have been read", "HTTP answers, when they begin", "HTTP answers, when they are over"}
+
+// rttKind is the place of the round-trip times among them.
+const rttKind = int(trace.Sampled)
 
 // diagramEvents is how many events a diagram has when nobody says: what Mermaid draws without being told to draw more.
 const diagramEvents = 300
@@ -41,13 +39,17 @@ func newTraceCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "trace [flags]",
 		Short: "show what a running ustack serve does, as it does it, and why",
-		Long: "trace writes a line for each packet of a running `ustack serve`, for each pause with what it waits for, for each end of a\n" +
-			"connection, and for HTTP requests and answers. Times count from the first event. docs/trace.md explains the events. A reader that is too slow loses\n" +
-			"events, and is told how many.\n\n" +
+		Long: "trace writes a line for each packet of a running `ustack serve`, for each pause with what it waits for, for each change\n" +
+			"of state and phase, for each round-trip time as measured, for each HTTP request and answer, and for each end of a\n" +
+			"connection. Times count from the first event. docs/trace.md explains the events. A reader that is too slow loses events,\n" +
+			"and is told how many.\n\n" +
 			"With --mermaid it draws the first connection it sees, up to its end, in the language of Mermaid.",
 		Example: "  ustack trace --held=false\n  ustack trace --peer 10.90.0.1 --port 80 --json\n  ustack trace --mermaid > connection.mmd",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.mermaid && !cmd.Flags().Changed(control.Kinds[rttKind]) {
+				o.kinds[rttKind] = false // a note beside nearly every ACK
+			}
 			f, err := o.check()
 			if err != nil {
 				return &usageError{err}
@@ -63,8 +65,8 @@ func newTraceCommand() *cobra.Command {
 	f.BoolVar(&o.mermaid, "mermaid", false, "a sequence diagram of one connection")
 	f.StringVar(&o.peer, "peer", "", "only connections with this `address`, or prefix of addresses")
 	f.StringVar(&o.port, "port", "", "only connections with this `port`, at either end")
-	for i, k := range traceKinds {
-		f.BoolVar(&o.kinds[i], k.name, true, k.usage)
+	for i, usage := range kindUsages {
+		f.BoolVar(&o.kinds[i], control.Kinds[i], true, usage)
 	}
 	f.IntVar(&o.count, "count", 0, fmt.Sprintf("end after so many events [with --mermaid %d]", diagramEvents))
 	o.addFlags(f)
@@ -93,7 +95,7 @@ func (o *traceOptions) check() (*control.Filter, error) {
 	}
 	for i, wanted := range o.kinds {
 		if wanted {
-			f.Kinds = append(f.Kinds, traceKinds[i].name)
+			f.Kinds = append(f.Kinds, control.Kinds[i])
 		}
 	}
 	if len(f.Kinds) == 0 {

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"os/exec"
 	"regexp"
 	"testing"
 	"time"
@@ -11,16 +10,12 @@ import (
 // TestBrowser lets Chromium load the page of objects in each of its ways, and expects the connections that the server
 // counted for it: the page shows them. In the browser's virtual time, which does not wait for timers, durations say nothing.
 func TestBrowser(t *testing.T) {
-	browser, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Skip("chromium is not installed") // make e2e installs it, make test does not: it is large
-	}
+	need(t, "chromium")
 	serve(t)
 	for _, f := range families {
 		t.Run(f.name, func(t *testing.T) {
-			page := run(t, time.Minute, browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-				"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+t.TempDir(),
-				"--virtual-time-budget=30000", "--dump-dom", f.url("/_/objects/20?way=all"))
+			arguments := append(chromium(t), "--virtual-time-budget=30000", "--dump-dom", f.url("/_/objects/20?way=all"))
+			page := run(t, time.Minute, arguments[0], arguments[1:]...)
 			for way, connections := range map[string]int{"serial": 20, "parallel": 20, "persistent": 1} {
 				row := regexp.MustCompile(fmt.Sprintf(`<tr><td[^>]*>%s</td><td[^>]*>[^<]*</td><td[^>]*>%d</td>`, way, connections))
 				if !row.MatchString(page) {

@@ -21,13 +21,17 @@ type tab struct {
 	lastID  int
 }
 
+// chromium is the command of a browser without a window, with a profile of its own, that looks for nothing but what it
+// is told to open. In a container /dev/shm may be too small for it: it keeps what it shares elsewhere.
+func chromium(t *testing.T) []string {
+	return []string{"chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run",
+		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir=" + t.TempDir()}
+}
+
 // openTab starts the browser with a page of that size. The end of the test ends it.
 func openTab(t *testing.T, width, height int) *tab {
 	t.Helper()
-	browser, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Skip("chromium is not installed") // make e2e installs it, make test does not: it is large
-	}
+	need(t, "chromium")
 	commands, in, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -36,9 +40,8 @@ func openTab(t *testing.T, width, height int) *tab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--user-data-dir="+t.TempDir(), fmt.Sprintf("--window-size=%d,%d", width, height),
-		"--remote-debugging-pipe", "about:blank")
+	arguments := append(chromium(t), fmt.Sprintf("--window-size=%d,%d", width, height), "--remote-debugging-pipe", "about:blank")
+	cmd := exec.Command(arguments[0], arguments[1:]...)
 	cmd.ExtraFiles = []*os.File{commands, answers} // descriptors 3 and 4, as the flag expects
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -53,7 +56,7 @@ func openTab(t *testing.T, width, height int) *tab {
 		done.Stop()
 		out.Close()
 	})
-	out.SetReadDeadline(time.Now().Add(5 * time.Minute))
+	out.SetReadDeadline(time.Now().Add(3 * time.Minute))
 	var target struct{ TargetID string }
 	b.call("Target.createTarget", map[string]any{"url": "about:blank"}, &target)
 	var attached struct{ SessionID string }
@@ -115,19 +118,21 @@ func (b *tab) size(width, height int) {
 	b.call("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false}, nil)
 }
 
-// scheme sets the colours that the reader prefers: light or dark.
+// scheme sets the colours that the reader prefers: light or dark. They come at once, without a transition.
 func (b *tab) scheme(name string) {
-	b.call("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": name}}}, nil)
+	b.call("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{
+		{"name": "prefers-color-scheme", "value": name}, {"name": "prefers-reduced-motion", "value": "reduce"},
+	}}, nil)
 }
 
-// eval returns the value of an expression in the page.
+// eval returns the value of an expression in the page, or of what it promises.
 func eval[T any](b *tab, expression string) T {
 	b.t.Helper()
 	var r struct {
 		Result           struct{ Value json.RawMessage }
 		ExceptionDetails *struct{ Text string }
 	}
-	b.call("Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true}, &r)
+	b.call("Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true, "awaitPromise": true}, &r)
 	var v T
 	if r.ExceptionDetails != nil {
 		b.t.Fatalf("%s: %s", expression, r.ExceptionDetails.Text)

@@ -50,6 +50,25 @@ func (f fields) number(t *testing.T, name string) float64 {
 	return n
 }
 
+// maybe is number of what ss leaves out when it is 0.
+func (f fields) maybe(t *testing.T, name string) float64 {
+	t.Helper()
+	if f[name] == "" {
+		return 0
+	}
+	return f.number(t, name)
+}
+
+// millis is the time in "busy:300ms".
+func (f fields) millis(t *testing.T, name string) float64 {
+	t.Helper()
+	d, err := time.ParseDuration(f[name])
+	if err != nil {
+		t.Fatalf("%s is %q in %v", name, f[name], f)
+	}
+	return float64(d.Milliseconds())
+}
+
 // oneLine is what a command says of a connection: exactly one line.
 func oneLine(t *testing.T, out string) fields {
 	t.Helper()
@@ -128,7 +147,9 @@ func (c *countingReader) Read(p []byte) (int, error) {
 func compareEnds(t *testing.T, f family, port, sent, received int) {
 	t.Helper()
 	time.Sleep(300 * time.Millisecond)
+	start := time.Now()
 	ours, theirs := bothEnds(t, f, port)
+	apart := time.Since(start)
 	t.Logf("ours   %v", ours)
 	t.Logf("theirs %v", theirs)
 	equal := func(what string, a, b float64) {
@@ -140,22 +161,73 @@ func compareEnds(t *testing.T, f family, port, sent, received int) {
 	// The kernel counts its SYN as an octet acknowledged.
 	equal("octets we received, and the kernel has had acknowledged", ours.number(t, "bytes_received"), theirs.number(t, "bytes_acked")-1)
 	equal("octets the kernel received, and the reader", theirs.number(t, "bytes_received"), float64(received))
-	if ours["retransmits"] == "" {
-		equal("octets we sent, and the kernel received", ours.number(t, "bytes_sent"), theirs.number(t, "bytes_received"))
-	} else if ours.number(t, "bytes_sent") <= float64(received) {
-		t.Errorf("with retransmissions we sent %s octets, the kernel received %d", ours["bytes_sent"], received)
+	equal("octets we have had acknowledged, and the kernel received", ours.number(t, "bytes_acked"), theirs.number(t, "bytes_received"))
+	equal("octets we sent for the first time, and have had acknowledged", ours.number(t, "bytes_sent")-ours.maybe(t, "bytes_retrans"), ours.number(t, "bytes_acked"))
+	equal("octets the kernel sent for the first time, and we received", theirs.number(t, "bytes_sent")-theirs.maybe(t, "bytes_retrans"), ours.number(t, "bytes_received"))
+	if (ours["retransmits"] == "") != (ours["bytes_retrans"] == "") {
+		t.Errorf("sent again: %q segments, %q octets", ours["retransmits"], ours["bytes_retrans"])
 	}
-	equal("the window that we offer, and the kernel sees", ours.number(t, "rcv_wnd"), theirs.number(t, "snd_wnd"))
 	equal("mss", ours.number(t, "mss"), theirs.number(t, "mss"))
-	a, b, _ := strings.Cut(ours["wscale"], ",")
-	if theirs["wscale"] != b+","+a {
+	equal("path MTU", ours.number(t, "pmtu"), theirs.number(t, "pmtu"))
+	compareTimes(t, ours, theirs, apart)
+	peerScale, ourScale, _ := strings.Cut(ours["wscale"], ",")
+	if theirs["wscale"] != ourScale+","+peerScale {
 		t.Errorf("wscale %q and %q are not mirrored", ours["wscale"], theirs["wscale"])
 	}
+	// A window is rounded down to its scale, while a right edge that was promised once stays.
+	scale, err := strconv.Atoi(ourScale)
+	if offered, seen := ours.number(t, "rcv_wnd"), theirs.number(t, "snd_wnd"); err != nil || seen > offered || offered-seen >= float64(int(1)<<scale) {
+		t.Errorf("we offer a window of %v, the kernel sees %v; %v", offered, seen, err)
+	}
+}
+
+// compareTimes compares what cannot agree to the millisecond: the ends are asked one after the other, so far apart at most,
+// on a machine that may be busy.
+func compareTimes(t *testing.T, ours, theirs fields, apart time.Duration) {
+	t.Helper()
 	for _, end := range []fields{ours, theirs} {
 		// Twice 20 ms of delay, and what a busy machine adds.
-		if rtt := end.number(t, "rtt"); rtt < 39 || rtt > 120 {
-			t.Errorf("rtt %v ms, want 40 and a little", rtt)
+		if rtt, least := end.number(t, "rtt"), end.number(t, "minrtt"); rtt < 39 || rtt > 120 || least < 39 || least > rtt+30 {
+			t.Errorf("rtt %v ms, at least %v ms, want 40 and a little", rtt, least)
 		}
+	}
+	if rtt := ours.number(t, "handshake_rtt"); rtt < 39 || rtt > 120 {
+		t.Errorf("the handshake took %v ms, want 40 and a little", rtt)
+	}
+	most := float64(apart.Milliseconds()) + 60 // the delay of the link, and what the kernel's clock leaves out
+	for name, other := range map[string]string{"lastsnd": "lastrcv", "lastrcv": "lastsnd"} {
+		if a, b := ours.number(t, name), theirs.number(t, other); a-b > most || b-a > most {
+			t.Errorf("our %s is %v ms ago, the kernel's %s %v ms, they were asked within %v", name, a, other, b, apart)
+		}
+	}
+	busy := ours.millis(t, "busy")
+	if limited := ours.millis(t, "cwnd_limited"); busy < 40 || busy > 5000 || limited <= 0 || limited > busy {
+		t.Errorf("busy for %v ms, limited by cwnd for %v ms", busy, limited)
+	}
+}
+
+// TestSSWaits: a reader that rests makes the server wait for its window, and ss says for how long.
+func TestSSWaits(t *testing.T) {
+	need(t, "ss")
+	serve(t)
+	c, err := net.DialTimeout("tcp", addr4+":80", 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "GET /_/bytes/1000000000 HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	time.Sleep(time.Second)
+	ours, theirs := bothEnds(t, families[0], c.LocalAddr().(*net.TCPAddr).Port)
+	t.Logf("ours   %v", ours)
+	t.Logf("theirs %v", theirs)
+	if ms := ours.millis(t, "rwnd_limited"); ms < 700 || ms > float64(time.Since(start).Milliseconds()) {
+		t.Errorf("it has waited for the peer's window for %v ms, want a second", ms)
+	}
+	if a, b := ours.number(t, "bytes_acked"), theirs.number(t, "bytes_received"); a != b || a < 10_000 {
+		t.Errorf("%v octets acknowledged, %v received", a, b)
 	}
 }
 

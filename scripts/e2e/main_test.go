@@ -1,5 +1,5 @@
 // Package e2e runs `ustack serve` in a network namespace of its own and holds it against the real
-// kernel, curl, wrk, ab, ping and tshark. `make test` runs a quick selection, `make e2e` all of it.
+// kernel, curl, wrk, ab, ping, tshark and Chromium. `make test` runs a quick selection, `make e2e` all of it.
 package e2e
 
 import (

@@ -23,7 +23,7 @@ type Account struct {
 	DeliveryRate int // octets per second over the last round trip in which cwnd held sending back, or a faster one since
 	PacingRate   int // octets per second; 0: sending is not paced
 
-	// Busy is the time with something in flight, Recovering that of loss recovery. The others are the time that data waited
+	// Busy is the time with something in flight or waiting, Recovering that of loss recovery. The others are the time that data waited
 	// for what is named, or, for SendBuffer, that its writer waited while all that was queued was in flight.
 	Busy, Recovering                                  Time
 	CwndLimited, PeerWindowLimited, SendBufferLimited Time
@@ -67,6 +67,7 @@ func (t *TCB) Account(now Time, a *Account) {
 	if s := t.seldom; s != nil {
 		w := s.waited
 		w.until(now, t.waits)
+		a.Busy += w.alone
 		a.CwndLimited, a.PeerWindowLimited, a.SendBufferLimited = w.spent[waitCwnd], w.spent[waitPeer], w.spent[waitBuffer]
 		a.NagleLimited, a.PacingLimited = w.spent[waitNagle], w.spent[waitPace]
 		a.OutOfOrder = uint64(s.ahead)
@@ -135,25 +136,35 @@ const (
 	waitNagle
 	waitPace
 	numWaits
+
+	waitAlone wait = 1 << 7 // beside one of these: nothing is in flight
 )
 
 // waited is the time spent waiting.
 type waited struct {
 	since Time // when the present wait began
 	spent [numWaits]Time
+	alone Time // of all that, with nothing in flight
 }
 
 // until counts the wait w up to now.
 func (s *waited) until(now Time, w wait) {
 	if w != waitNone {
-		s.spent[w] += now - s.since
+		s.spent[w&^waitAlone] += now - s.since
+	}
+	if w&waitAlone != 0 {
+		s.alone += now - s.since
 	}
 	s.since = now
 }
 
 // account follows the end of a flush, which was held.
 func (t *TCB) account(now Time, held Held) {
-	if w := t.waitFor(held); w != t.waits {
+	w := t.waitFor(held)
+	if w != waitNone && t.inFlight() == 0 {
+		w |= waitAlone
+	}
+	if w != t.waits {
 		t.needSeldom().waited.until(now, t.waits)
 		t.waits = w
 	}

@@ -3,6 +3,7 @@
 package control
 
 import (
+	"iter"
 	"net/netip"
 	"time"
 
@@ -19,6 +20,9 @@ const versionHeader = "Ustack-Control"
 // Source is a stack that can be asked. *stack.Stack is one.
 type Source interface {
 	Conns() []*stack.Conn
+	Listeners() []stack.ListenerInfo
+	HalfOpens() iter.Seq[stack.HalfOpenInfo]
+	TimeWaits() iter.Seq[stack.TimeWaitInfo]
 	Stats() stack.Stats
 }
 
@@ -79,6 +83,8 @@ type Conn struct {
 	SendScale   uint8 `json:"send_scale"` // of the peer's window
 	RecvScale   uint8 `json:"recv_scale"` // of ours
 
+	Account
+
 	Stalled   bool   `json:"stalled,omitempty"`
 	SoftError string `json:"soft_error,omitempty"`
 }
@@ -89,6 +95,8 @@ type Stats struct {
 	Conns        int               `json:"conns"`
 	HalfOpen     int               `json:"half_open"`
 	TimeWait     int               `json:"time_wait"`
+	Listeners    int               `json:"listeners"`
+	Waiting      int               `json:"waiting"` // connections that nobody has accepted yet
 	MemoryUsed   int64             `json:"memory_used"`
 	MemoryBudget int64             `json:"memory_budget"`
 	Counters     map[string]uint64 `json:"counters"`

@@ -38,10 +38,13 @@ func NewServer(c Config) *Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.about)
 	mux.HandleFunc("GET /conns", s.asked(func() any { return snapshot(c.Source) }))
+	mux.HandleFunc("GET /listeners", s.asked(func() any { return listenersOf(c.Source) }))
+	mux.HandleFunc("GET /half-open", s.halfOpens)
+	mux.HandleFunc("GET /time-wait", s.timeWaits)
 	mux.HandleFunc("GET /stats", s.asked(func() any { return statsOf(c.Source) }))
 	mux.HandleFunc("GET /trace", s.trace)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		refuse(w, http.StatusNotFound, "there are GET /, /conns, /stats and /trace")
+		refuse(w, http.StatusNotFound, "there are GET /, /conns, /listeners, /half-open, /time-wait, /stats and /trace")
 	})
 	s.http = http.Server{
 		Handler:           versioned(mux),

@@ -32,6 +32,7 @@ func fromInfo(i *stack.Info) Conn {
 		Retransmits: i.Retransmits, RTOs: i.RTOs, FastRecoveries: i.FastRecoveries,
 		SACK: i.SACK, Timestamps: i.Timestamps, ECN: i.ECN,
 		WindowScale: i.WindowScale, SendScale: i.SndScale, RecvScale: i.RcvScale,
+		Account: accountOf(i),
 		Stalled: i.Stalled,
 	}
 	if i.HasThreshold() {
@@ -52,6 +53,10 @@ func statsOf(src Source) Stats {
 		Time: time.Now().UTC(), Conns: st.Conns, HalfOpen: st.HalfOpen, TimeWait: st.TimeWait,
 		MemoryUsed: st.MemoryUsed, MemoryBudget: st.MemoryBudget, Counters: st.Counters, Drops: st.Drops,
 		Links: []Link{},
+	}
+	for _, l := range src.Listeners() {
+		s.Listeners++
+		s.Waiting += l.Waiting
 	}
 	for _, l := range st.Links {
 		s.Links = append(s.Links, Link(l))

@@ -6,69 +6,12 @@ import (
 	"html/template"
 	"maps"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 
 	"ustack/httpserver"
 	"ustack/stack"
 )
-
-// connFacts is the answer of /_/conn: the very connection that asked.
-type connFacts struct {
-	Local   string `json:"local"`
-	Remote  string `json:"remote"`
-	ID      uint64 `json:"connection,omitempty"` // the web server's number of it, as in /_/wire
-	Request int    `json:"request,omitempty"`    // of this request on it
-	State   string `json:"state"`
-	Phase   string `json:"phase"`
-	CC      string `json:"congestion_control"`
-
-	Handshake handshake `json:"handshake"`
-	RTT       rtt       `json:"rtt"`
-	Windows   windows   `json:"windows"`
-	Totals    totals    `json:"totals"`
-	Recorded  *recorded `json:"recorded,omitempty"`
-}
-
-// handshake is what the SYN and its answer settled.
-type handshake struct {
-	MSS         int   `json:"mss"` // octets of payload that a segment carries now
-	SACK        bool  `json:"sack"`
-	Timestamps  bool  `json:"timestamps"`
-	WindowScale bool  `json:"window_scale"`
-	PeerShift   uint8 `json:"peer_shift"` // the peer's windows are scaled by it
-	OwnShift    uint8 `json:"own_shift"`
-	ECN         bool  `json:"ecn"`
-}
-
-// rtt are round-trip times.
-type rtt struct {
-	Smoothed float64 `json:"srtt_ms"`
-	Variance float64 `json:"rttvar_ms"`
-	Least    float64 `json:"min_ms"`
-	Timeout  float64 `json:"rto_ms"`
-}
-
-// windows are octets.
-type windows struct {
-	Cwnd     int `json:"cwnd"`
-	SSThresh int `json:"ssthresh,omitempty"` // left out as long as there is none
-	InFlight int `json:"in_flight"`
-	Unsent   int `json:"unsent"`
-	Peer     int `json:"peer_window"`
-	Own      int `json:"own_window"`
-}
-
-type totals struct {
-	SegmentsIn     uint64 `json:"segments_in"`
-	SegmentsOut    uint64 `json:"segments_out"`
-	BytesIn        uint64 `json:"bytes_in"`
-	BytesOut       uint64 `json:"bytes_out"`
-	Retransmits    uint64 `json:"retransmits"`
-	FastRecoveries uint64 `json:"fast_recoveries"`
-	Timeouts       uint64 `json:"timeouts"`
-}
 
 // recorded is what has been seen of the connection since it first asked for /_/conn.
 type recorded struct {
@@ -77,6 +20,7 @@ type recorded struct {
 	Held    map[string]uint64 `json:"held"`   // what it waited for when it stopped sending
 	Drops   map[string]uint64 `json:"drops"`
 	Samples []sample          `json:"rtt_samples"`
+	Changes []change          `json:"changes"` // of state and phase
 	Packets int               `json:"packets"` // in the capture
 	Asked   []exchange        `json:"exchanges"`
 	Lost    uint64            `json:"lost"` // events of all connections that came too fast
@@ -120,25 +64,13 @@ func (p *Panel) find(f flow) *stack.Conn {
 	return nil
 }
 
-func factsOf(i stack.Info) *connFacts {
-	return &connFacts{
-		Local: i.Local.String(), Remote: i.Remote.String(), State: i.State.String(), Phase: i.Phase.String(), CC: i.CC,
-		Handshake: handshake{i.MSS, i.SACK, i.Timestamps, i.WindowScale, i.SndScale, i.RcvScale, i.ECN},
-		RTT:       rtt{millis(i.SRTT), millis(i.RTTVar), millis(i.MinRTT), millis(i.RTO)},
-		Windows: windows{
-			i.Cwnd, threshold(&i.Snapshot), i.InFlight, i.Unsent(), i.SndWnd, i.RcvWnd(),
-		},
-		Totals: totals{i.SegsIn, i.SegsOut, i.BytesIn, i.BytesOut, i.Retransmits, i.FastRecoveries, i.RTOs},
-	}
-}
-
 func (r *recorder) facts() *recorded {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return &recorded{
 		Since:  r.since.UTC().Format("2006-01-02T15:04:05.000Z07:00"),
 		Causes: maps.Clone(r.causes), Held: maps.Clone(r.held), Drops: maps.Clone(r.drops),
-		Samples: slices.Clone(r.samples), Packets: len(r.packets), Lost: r.lost, Capture: capturePath,
+		Samples: r.samples.list(), Changes: r.changes.list(), Packets: len(r.packets.places), Lost: r.lost, Capture: capturePath,
 		Asked: append([]exchange{}, r.asked.list...),
 	}
 }
@@ -163,7 +95,7 @@ func (p *Panel) connCapture(w http.ResponseWriter, r *http.Request) {
 	w.Write(file.Bytes())
 }
 
-var connTemplate = template.Must(template.New("conn.html").Funcs(template.FuncMap{"curve": curve, "ms": shortMillis}).ParseFS(assets, "assets/conn.html"))
+var connTemplate = template.Must(template.New("conn.html").Funcs(template.FuncMap{"lines": linesOf, "ms": shortMillis}).ParseFS(assets, "assets/conn.html"))
 
 // shortMillis returns a time in ms with three or four digits that count.
 func shortMillis(ms float64) string {
@@ -174,18 +106,29 @@ func shortMillis(ms float64) string {
 	return strconv.FormatFloat(ms, 'f', digits, 64)
 }
 
-// curve returns the points of a line through round-trip times, for a picture of 100 by 30.
-func curve(list []sample) string {
+// lines are two lines through round-trip times, as they were measured and smoothed, for a picture of 100 by 30.
+type lines struct{ RTT, SRTT string }
+
+func linesOf(list []sample) (l lines) {
 	if len(list) < 2 {
-		return ""
+		return l
 	}
-	first, last, most := list[0].At, list[len(list)-1].At, 0.0
+	most := 0.0
 	for _, s := range list {
-		most = max(most, s.SRTT)
+		most = max(most, s.RTT, s.SRTT)
 	}
+	return lines{
+		curve(list, most, func(s sample) float64 { return s.RTT }),
+		curve(list, most, func(s sample) float64 { return s.SRTT }),
+	}
+}
+
+// curve returns the points of a line, whose highest possible one is most.
+func curve(list []sample, most float64, of func(sample) float64) string {
+	first, last := list[0].At, list[len(list)-1].At
 	var b strings.Builder
 	for _, s := range list {
-		x, y := 100*(s.At-first)/max(last-first, 1e-9), 29-28*s.SRTT/max(most, 1e-9)
+		x, y := 100*(s.At-first)/max(last-first, 1e-9), 29-28*of(s)/max(most, 1e-9)
 		b.WriteString(strconv.FormatFloat(x, 'f', 2, 64) + "," + strconv.FormatFloat(y, 'f', 2, 64) + " ")
 	}
 	return b.String()

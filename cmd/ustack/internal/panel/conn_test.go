@@ -64,16 +64,19 @@ func TestConn(t *testing.T) {
 	if second.Remote != first.Remote || second.Request != 4 || second.Totals.BytesOut < 1<<20 || second.RTT.Smoothed <= 0.9 {
 		t.Errorf("%+v", second)
 	}
-	if r.Causes["data"] < 100 || r.Causes["fast-retransmit"] == 0 || len(r.Held) == 0 || len(r.Samples) < 5 || r.Packets < 500 {
+	checkAccount(t, &second)
+	if r.Causes["data"] < 100 || r.Causes["fast-retransmit"] == 0 || len(r.Held) == 0 || r.Packets < 500 {
 		t.Errorf("recorded: %+v", r)
 	}
+	checkSamples(t, r)
 	answer, capture := fetch(t, c, capturePath, "*/*")
 	if d := answer.Header.Get("Content-Disposition"); !strings.HasPrefix(d, `attachment; filename="ustack-`) {
 		t.Errorf("%q", d)
 	}
 	checkCapture(t, capture)
 	answer, page := fetch(t, c, "/_/conn", "text/html,*/*")
-	if answer.Header.Get("Content-Type") != "text/html; charset=utf-8" || !strings.Contains(page, "<polyline points=\"0.00,") || !strings.Contains(page, "fast-retransmit") {
+	if answer.Header.Get("Content-Type") != "text/html; charset=utf-8" || !strings.Contains(page, "<polyline class=\"thin\" points=\"0.00,") || strings.Count(page, "<polyline") != 2 || !strings.Contains(page, "fast-retransmit") ||
+		!strings.Contains(page, "<td class=\"num\">1460; ") || !strings.Contains(page, "What it has waited for") {
 		t.Error(page)
 	}
 
@@ -85,6 +88,53 @@ func TestConn(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Error("the recording goes on without its connection")
+}
+
+// checkAccount expects what must be so after a download of a megabyte that loses some.
+func checkAccount(t *testing.T, f *connFacts) {
+	t.Helper()
+	h, n, w := f.Handshake, f.Totals, f.Waited
+	if h.RTT < 0.9 || h.PathMTU != 1500 || h.AdvertisedMSS != 1460 || h.FastOpen {
+		t.Errorf("%+v", h)
+	}
+	if n.BytesAcked < 1<<20 || n.BytesRetransmitted < 1448 || n.BytesAcked+n.BytesRetransmitted+uint64(f.Windows.InFlight) != n.BytesOut || n.OutOfOrder != 0 {
+		t.Errorf("%+v, %d in flight", n, f.Windows.InFlight)
+	}
+	if w.Cwnd <= 0 || w.Recovering <= 0 || w.Busy < w.Recovering || w.Nagle != 0 || w.Pacing != 0 || f.Rates.Delivery < 100_000 || f.Rates.Pacing != 0 {
+		t.Errorf("%+v, %+v", w, f.Rates)
+	}
+	if s := f.Since; s.DataSent == nil || s.DataReceived == nil || s.Received == nil || *s.Received > *s.DataReceived+1 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// checkSamples expects round-trip times as they were measured, of which the smoothed ones are made, and the change to
+// recovery.
+func checkSamples(t *testing.T, r *recorded) {
+	t.Helper()
+	if len(r.Samples) < 5 {
+		t.Fatalf("%d samples", len(r.Samples))
+	}
+	for i, s := range r.Samples {
+		if s.RTT < 0.9 || s.SRTT < 0.9 {
+			t.Errorf("sample %d: %+v", i, s)
+		}
+		if i > 0 { // RFC 6298 §2.3: an eighth of what is new, or less where there are many samples in a round trip
+			before := r.Samples[i-1]
+			if low, high := min(before.SRTT, s.RTT), max(before.SRTT, s.RTT); s.SRTT < low-0.002 || s.SRTT > high+0.002 || s.At < before.At {
+				t.Errorf("sample %d: %+v after %+v", i, s, before)
+			}
+		}
+	}
+	for _, c := range r.Changes {
+		if c.State != "ESTABLISHED" {
+			t.Errorf("%+v", c)
+		}
+		if c.Phase == "fast-recovery" {
+			return
+		}
+	}
+	t.Errorf("no recovery in %+v", r.Changes)
 }
 
 // checkCapture reads the packets, and expects them to be those of a download with losses.

@@ -2,6 +2,8 @@ package panel
 
 import (
 	"fmt"
+	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -60,5 +62,29 @@ func TestExchanges(t *testing.T) {
 	}
 	if len(l.list) != keptExchanges || l.list[0].Number != 4+keptExchanges {
 		t.Errorf("%d are kept, from number %d on", len(l.list), l.list[0].Number)
+	}
+}
+
+// TestGatherExchange: a request may be the first that is heard of a connection, and packets name their answers.
+func TestGatherExchange(t *testing.T) {
+	start := time.Unix(1000, 0)
+	g := newGatherer(start, func(flow) bool { return false })
+	f := flow{netip.MustParseAddrPort("10.90.0.2:80"), netip.MustParseAddrPort("10.90.0.1:40000")}
+	iss := tcpseg.Seq(0xffffff00)
+	tell := func(e trace.Event) {
+		e.Time, e.Local, e.Remote = start, f.local, f.remote
+		g.add(&trace.Record{Event: e})
+	}
+	tell(trace.Event{Kind: trace.Response, HTTP: &trace.Exchange{Number: 1, Method: []byte("GET"), Target: []byte("/"), Status: 200, Out: 500, OutEnd: 600}})
+	tell(trace.Event{
+		Kind: trace.PacketOut, Segment: &tcpseg.Header{Seq: iss + 501}, Payload: 100, Cause: tcb.CauseData,
+		State: &tcb.Snapshot{State: tcb.Established, ISS: iss, Una: iss + 501, Nxt: iss + 601},
+	})
+	b := g.take()
+	if len(b.Lines) != 2 || b.Lines[0].Kind != "response" || b.Lines[0].Notable || !strings.HasPrefix(b.Lines[1].Text, "new data · answer 1: 200 GET / · cwnd ") {
+		t.Errorf("%+v", b.Lines)
+	}
+	if c := b.Flows[f.String()]; len(c.Sent) != 1 || c.Sent[0].From != 0 || c.Sent[0].To != 100 {
+		t.Errorf("%+v", c)
 	}
 }

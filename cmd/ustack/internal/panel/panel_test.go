@@ -168,7 +168,7 @@ func TestStream(t *testing.T) {
 	if !own || !strings.HasPrefix(states, way) || again == 0 || len(cwnds) < 4 || most < 1<<20 || most > 1<<20+1000 {
 		t.Errorf("own %v, states %q, %d sent again, %d values of cwnd, sequence numbers up to %d", own, states, again, len(cwnds), most)
 	}
-	if !strings.Contains(text, "fast retransmit · ") || !strings.Contains(text, "slow start") {
+	if !strings.Contains(text, "fast retransmit · ") || !strings.Contains(text, "slow start → fast recovery · ") || !strings.Contains(text, "ESTABLISHED → FIN-WAIT-1 · ") {
 		t.Errorf("lines:\n%s", text)
 	}
 }

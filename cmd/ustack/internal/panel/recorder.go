@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"ustack/stack/link"
 	"ustack/stack/tcb"
 	"ustack/stack/trace"
 	"ustack/stack/trace/pcapng"
@@ -17,6 +18,7 @@ const (
 	keptPackets  = 1000             // the last ones
 	keptOctets   = 256              // of each
 	keptSamples  = 100              // round-trip times, the last ones
+	keptChanges  = 100              // of state and phase, the last ones
 	recorderRing = 512              // events that may wait for it
 	recorderTime = 10 * time.Minute // without anybody asking; then it ends
 	maxRecorders = 16
@@ -34,18 +36,26 @@ type recorder struct {
 	causes  map[string]uint64
 	held    map[string]uint64
 	drops   map[string]uint64
-	samples []sample
-	last    tcb.Time // SRTT as it was
+	samples latest[sample]
+	changes latest[change]
+	packets latest[packet]
 	asked   exchanges
-	packets []pcapng.Packet
-	seen    uint64 // packets
+	joiner  trace.Joiner
 }
 
-// sample is a smoothed round-trip time when it had changed. Times are in ms.
+// sample is a round-trip time that was measured, and what it made of the smoothed one. Times are in ms.
 type sample struct {
 	At     float64 `json:"at_ms"` // since the recording began
+	RTT    float64 `json:"rtt_ms"`
 	SRTT   float64 `json:"srtt_ms"`
 	RTTVar float64 `json:"rttvar_ms"`
+}
+
+// change is a state or a phase that the connection came to.
+type change struct {
+	At    float64 `json:"at_ms"` // since the recording began
+	State string  `json:"state"`
+	Phase string  `json:"phase"`
 }
 
 // recorder returns the recorder of f, and makes it if start is true. Nil: there is none, or there are too many already.
@@ -57,10 +67,7 @@ func (p *Panel) recorder(f flow, start bool) *recorder {
 	case r != nil:
 		r.idle.Reset(recorderTime)
 	case start && len(p.recorders) < maxRecorders && !p.isClosed():
-		r = &recorder{
-			flow: f, since: time.Now(), ring: trace.NewRing(recorderRing, keptOctets),
-			causes: map[string]uint64{}, held: map[string]uint64{}, drops: map[string]uint64{},
-		}
+		r = newRecorder(f)
 		r.idle = time.AfterFunc(recorderTime, r.ring.Close)
 		p.recorders[f] = r
 		go func() {
@@ -70,6 +77,14 @@ func (p *Panel) recorder(f flow, start bool) *recorder {
 		p.hub.Add(r.ring)
 	}
 	return r
+}
+
+func newRecorder(f flow) *recorder {
+	return &recorder{
+		flow: f, since: time.Now(), ring: trace.NewRing(recorderRing, keptOctets),
+		causes: map[string]uint64{}, held: map[string]uint64{}, drops: map[string]uint64{},
+		samples: latest[sample]{limit: keptSamples}, changes: latest[change]{limit: keptChanges}, packets: latest[packet]{limit: keptPackets},
+	}
 }
 
 // forget takes a recorder out that has ended.
@@ -100,52 +115,71 @@ func (r *recorder) add(rec *trace.Record) bool {
 	if rec.Local != r.flow.local || rec.Remote != r.flow.remote {
 		return true
 	}
+	r.joiner.Add(&rec.Event)
 	r.asked.add(rec, r.since)
+	at, s := millis(tcb.Time(rec.Time.Sub(r.since))), rec.State
 	switch {
 	case rec.Kind == trace.Ended:
 		return false
 	case rec.Kind == trace.Held:
 		r.held[rec.Held.String()]++
+	case rec.Kind == trace.Changed:
+		*r.changes.place() = change{at, s.State.String(), s.Phase.String()}
+	case rec.Kind == trace.Sampled:
+		*r.samples.place() = sample{at, millis(s.Sample), millis(s.SRTT), millis(s.RTTVar)}
 	case rec.Kind == trace.PacketOut:
 		r.causes[rec.Cause.String()]++
 	case rec.Drop != "":
 		r.drops[rec.Drop]++
 	}
-	if s := rec.State; s != nil && s.SRTT != r.last {
-		r.last = s.SRTT
-		r.samples = appendLast(r.samples, sample{millis(tcb.Time(rec.Time.Sub(r.since))), millis(s.SRTT), millis(s.RTTVar)}, keptSamples)
-	}
 	if rec.Pieces != nil {
-		r.packets = appendLast(r.packets, packetOf(rec), keptPackets)
-		r.seen++
+		r.packets.place().keep(rec, &r.joiner)
 	}
 	return true
 }
 
-// appendLast appends x to list, which forgets its oldest beyond limit.
-func appendLast[T any](list []T, x T, limit int) []T {
-	if len(list) >= limit {
-		copy(list, list[1:])
-		list = list[:limit-1]
-	}
-	return append(list, x)
+// packet is one that was kept: its octets, and behind them its comment.
+type packet struct {
+	at        time.Time
+	offload   link.Offload
+	direction link.Direction
+	refused   bool
+	length    int // on the link
+	octets    int // of them in text
+	text      []byte
 }
 
-// packetOf returns the packet of an event, with octets of its own.
-func packetOf(rec *trace.Record) pcapng.Packet {
-	p := pcapng.PacketOf(rec)
-	p.Pieces = [][]byte{bytes.Clone(rec.Pieces[0])}
-	return p
+// packetRoom is what a packet and its comment take, but for uncommonly long ones.
+const packetRoom = keptOctets + 256
+
+// keep makes p a copy of the packet of an event.
+func (p *packet) keep(rec *trace.Record, j *trace.Joiner) {
+	text := p.text[:0]
+	if text == nil {
+		text = make([]byte, 0, packetRoom)
+	}
+	text = append(text, rec.Pieces[0]...)
+	*p = packet{at: rec.Time, offload: rec.Offload, refused: rec.Drop != "", length: rec.Len, octets: len(text)}
+	if rec.Kind == trace.PacketOut {
+		p.direction = link.Out
+	}
+	p.text = j.AppendComment(text, &rec.Event)
+}
+
+// captured returns a copy of p for a capture.
+func (p *packet) captured() pcapng.Packet {
+	return pcapng.Packet{
+		Time: p.at, Offload: p.offload, Direction: p.direction, Refused: p.refused, Len: p.length,
+		Pieces: [][]byte{bytes.Clone(p.text[:p.octets])}, Comments: []string{string(p.text[p.octets:])},
+	}
 }
 
 // capture writes the packets as a pcapng file.
 func (r *recorder) capture(out io.Writer, about string) error {
-	r.mu.Lock()
-	packets := append([]pcapng.Packet(nil), r.packets...)
-	if n := r.seen - uint64(len(packets)); n > 0 {
-		about += "; " + strconv.FormatUint(n, 10) + " packets before these are forgotten"
+	packets, forgotten := r.captured()
+	if forgotten > 0 {
+		about += "; " + strconv.FormatUint(forgotten, 10) + " packets before these are forgotten"
 	}
-	r.mu.Unlock()
 	w, err := pcapng.NewWriter(out, pcapng.Options{SnapLen: keptOctets, Comment: about})
 	if err != nil {
 		return err
@@ -154,6 +188,16 @@ func (r *recorder) capture(out io.Writer, about string) error {
 		w.Write(&packets[i]) // Close returns the first error
 	}
 	return w.Close()
+}
+
+// captured returns copies of the packets, and how many there were before them.
+func (r *recorder) captured() (list []pcapng.Packet, forgotten uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for p := range r.packets.all() {
+		list = append(list, p.captured())
+	}
+	return list, r.packets.forgotten()
 }
 
 func millis(t tcb.Time) float64 { return float64(t/1000) / 1000 }

@@ -38,6 +38,7 @@ type table struct {
 	More     int   `json:"more"` // connections that found no place in Conns
 	HalfOpen int   `json:"half_open"`
 	TimeWait int   `json:"time_wait"`
+	Waiting  int   `json:"waiting"` // to be accepted
 
 	PacketsIn    uint64            `json:"packets_in"`
 	SegmentsOut  uint64            `json:"segments_out"`
@@ -81,11 +82,17 @@ func (p *Panel) table() *table {
 		PacketsIn: st.Counters["packets-in"], SegmentsOut: st.Counters["tcp-segments-out"], Sent: st.Sent,
 		Drops: st.Drops, Sections: sections(st.Drops), MemoryUsed: st.MemoryUsed, MemoryBudget: st.MemoryBudget,
 	}
+	for _, l := range p.stack.Listeners() {
+		t.Waiting += l.Waiting
+	}
 	for _, l := range st.Links {
 		t.QueueDrops += l.QueueDrops
 	}
 	for _, c := range p.stack.Conns() {
 		i := c.Info()
+		if i.State == tcb.Closed || i.State == tcb.TimeWaiting {
+			continue // it has ended since, and its events say so
+		}
 		r := rowOf(&i)
 		r.Own = p.carries(flow{i.Local, i.Remote})
 		t.Conns = append(t.Conns, r)

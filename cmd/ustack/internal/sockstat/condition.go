@@ -24,7 +24,7 @@ func isAtMost(o int) bool  { return o <= 0 }
 func isAtLeast(o int) bool { return o >= 0 }
 
 // condition is dst, src, dport or sport, a comparison, and what to compare with.
-func (p *parser) condition() (Filter, error) {
+func (p *parser) condition() (predicate, error) {
 	word := p.next()
 	end := endOf(word)
 	if end == nil {
@@ -44,26 +44,26 @@ func (p *parser) condition() (Filter, error) {
 	return hostCondition(word, value, sign, end)
 }
 
-// endOf returns the end of a connection that a condition is about: nil if word begins none.
-func endOf(word string) func(*control.Conn) netip.AddrPort {
+// endOf returns the end of a socket that a condition is about: nil if word begins none.
+func endOf(word string) func(*Socket) netip.AddrPort {
 	switch word {
 	case "src", "sport":
-		return func(c *control.Conn) netip.AddrPort { return c.Local }
+		return func(s *Socket) netip.AddrPort { return s.Local }
 	case "dst", "dport":
-		return func(c *control.Conn) netip.AddrPort { return c.Remote }
+		return func(s *Socket) netip.AddrPort { return s.Remote }
 	}
 	return nil
 }
 
-func portCondition(word, value string, end func(*control.Conn) netip.AddrPort, holds func(int) bool) (Filter, error) {
+func portCondition(word, value string, end func(*Socket) netip.AddrPort, holds func(int) bool) (predicate, error) {
 	port, err := control.ParsePort(strings.TrimPrefix(value, ":"))
 	if err != nil {
 		return nil, fmt.Errorf("filter: %s %q: %w", word, value, err)
 	}
-	return func(c *control.Conn) bool { return holds(int(end(c).Port()) - int(port)) }, nil
+	return func(s *Socket) bool { return holds(int(end(s).Port()) - int(port)) }, nil
 }
 
-func hostCondition(word, value, sign string, end func(*control.Conn) netip.AddrPort) (Filter, error) {
+func hostCondition(word, value, sign string, end func(*Socket) netip.AddrPort) (predicate, error) {
 	h, err := parseHost(value)
 	if err != nil {
 		return nil, fmt.Errorf("filter: %s %q: %w", word, value, err)
@@ -72,7 +72,7 @@ func hostCondition(word, value, sign string, end func(*control.Conn) netip.AddrP
 	if equal == other || comparisons[sign](-1) != other {
 		return nil, fmt.Errorf("filter: %s %s: an address is equal (=) or not (!=)", word, sign)
 	}
-	return func(c *control.Conn) bool { return h.matches(end(c)) == equal }, nil
+	return func(s *Socket) bool { return h.matches(end(s)) == equal }, nil
 }
 
 // host is a prefix of addresses, a port, or both.

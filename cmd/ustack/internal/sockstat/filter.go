@@ -3,50 +3,91 @@ package sockstat
 import (
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
-
-	"ustack/cmd/ustack/internal/control"
 )
 
-// Filter reports whether a connection is one of those that are asked for.
-type Filter func(*control.Conn) bool
+// Socket is what a filter looks at: a connection, what is there before or after one, or a listener, which has no Remote.
+type Socket struct {
+	State         string // as in control.Conn; LISTEN, TIME-WAIT
+	Local, Remote netip.AddrPort
+	BothFamilies  bool // of a listener: it takes IPv4 as well
+}
+
+// IsOf reports whether s is of IPv4, or else of IPv6.
+func (s *Socket) IsOf(ipv4 bool) bool { return s.BothFamilies || s.Local.Addr().Is4() == ipv4 }
+
+// States picks some of the states.
+type States func(state string) bool
+
+// What is asked for when a filter names no state, in ss as well.
+var (
+	Connections States = func(s string) bool { return s != listening && s != halfOpen && s != timeWait && s != "CLOSED" }
+	Listening   States = func(s string) bool { return s == listening }
+	All         States = func(string) bool { return true }
+)
+
+const (
+	listening = "LISTEN"
+	timeWait  = "TIME-WAIT"
+	halfOpen  = "SYN-RECEIVED"
+)
+
+// Filter picks sockets by their state, and by their ends.
+type Filter struct {
+	states States
+	ends   predicate
+}
+
+type predicate func(*Socket) bool
+
+func (f *Filter) takes(s *Socket) bool { return f.states(s.State) && f.ends(s) }
+
+// And returns a filter of what f takes and also holds as well.
+func (f *Filter) And(also func(*Socket) bool) *Filter { return &Filter{f.states, both(f.ends, also)} }
 
 // stateWords are the names that a filter has for states.
 var stateWords = map[string]string{
-	"established": "ESTABLISHED", "syn-sent": "SYN-SENT", "syn-recv": "SYN-RECEIVED",
+	"established": "ESTABLISHED", "syn-sent": "SYN-SENT", "syn-recv": halfOpen,
 	"fin-wait-1": "FIN-WAIT-1", "fin-wait-2": "FIN-WAIT-2", "close-wait": "CLOSE-WAIT",
-	"closing": "CLOSING", "last-ack": "LAST-ACK", "closed": "CLOSED",
+	"closing": "CLOSING", "last-ack": "LAST-ACK", "closed": "CLOSED", "time-wait": timeWait, "listening": listening, "listen": listening,
 }
 
 // stateGroups are names for several states.
-var stateGroups = map[string]func(state string) bool{
-	"all":          func(string) bool { return true },
-	"connected":    func(s string) bool { return s != "CLOSED" },
-	"synchronized": func(s string) bool { return s != "CLOSED" && s != "SYN-SENT" },
-	"big":          func(string) bool { return true },
+var stateGroups = map[string]States{
+	"all":          All,
+	"connected":    func(s string) bool { return s != "CLOSED" && s != listening },
+	"synchronized": func(s string) bool { return s != "CLOSED" && s != listening && s != "SYN-SENT" },
+	"bucket":       isRecord,
+	"big":          func(s string) bool { return !isRecord(s) },
 }
 
-// Parse reads a filter in a subset of the language of ss: [state NAME]… [exclude NAME]… [EXPRESSION].
-func Parse(args []string) (Filter, error) {
+// isRecord tells the states in which there is a record only, in ss as here, from those with a socket.
+func isRecord(state string) bool { return state == halfOpen || state == timeWait }
+
+// Parse reads a filter in a subset of the language of ss: [state NAME]… [exclude NAME]… [EXPRESSION]. One that names no
+// state picks those of usual.
+func Parse(args []string, usual States) (*Filter, error) {
 	p := &parser{words: split(args)}
-	inState, err := p.states()
+	states, err := p.states(usual)
 	if err != nil {
 		return nil, err
 	}
+	f := &Filter{states, func(*Socket) bool { return true }}
 	if p.done() {
-		return inState, nil
+		return f, nil
 	}
-	expr, err := p.expression()
-	if err != nil {
+	if f.ends, err = p.expression(); err != nil {
 		return nil, err
 	}
 	if !p.done() {
 		return nil, fmt.Errorf("filter: %q is one too many", p.peek())
 	}
-	return both(inState, expr), nil
+	return f, nil
 }
 
-func both(a, b Filter) Filter { return func(c *control.Conn) bool { return a(c) && b(c) } }
+func both(a, b predicate) predicate { return func(s *Socket) bool { return a(s) && b(s) } }
 
 // split makes words of arguments: parentheses, ! and comparisons need no spaces around them.
 func split(args []string) []string {
@@ -104,9 +145,9 @@ func (p *parser) take(words ...string) bool {
 	return false
 }
 
-// states reads "state NAME" and "exclude NAME". Without the first, every state is asked for.
-func (p *parser) states() (Filter, error) {
-	var wanted, unwanted []func(string) bool
+// states reads "state NAME" and "exclude NAME". What is only excluded from is every state.
+func (p *parser) states(usual States) (States, error) {
+	var wanted, unwanted []States
 	for {
 		word := p.peek()
 		if word != "state" && word != "exclude" && word != "excl" {
@@ -114,7 +155,7 @@ func (p *parser) states() (Filter, error) {
 		}
 		p.next()
 		if p.done() {
-			return nil, fmt.Errorf("filter: %s of what? %s", word, stateHelp())
+			return nil, fmt.Errorf("filter: %s of what? %s", word, stateHelp)
 		}
 		in, err := stateNamed(p.next())
 		if err != nil {
@@ -126,57 +167,50 @@ func (p *parser) states() (Filter, error) {
 			unwanted = append(unwanted, in)
 		}
 	}
-	return func(c *control.Conn) bool {
-		return (len(wanted) == 0 || anyOf(wanted, c.State)) && !anyOf(unwanted, c.State)
+	if len(wanted)+len(unwanted) == 0 {
+		return usual, nil
+	}
+	return func(state string) bool {
+		return (len(wanted) == 0 || anyOf(wanted, state)) && !anyOf(unwanted, state)
 	}, nil
 }
 
-func anyOf(list []func(string) bool, state string) bool {
-	for _, f := range list {
-		if f(state) {
-			return true
-		}
-	}
-	return false
+func anyOf(list []States, state string) bool {
+	return slices.ContainsFunc(list, func(in States) bool { return in(state) })
 }
 
-func stateNamed(word string) (func(string) bool, error) {
+func stateNamed(word string) (States, error) {
 	if group, ok := stateGroups[word]; ok {
 		return group, nil
 	}
 	if state, ok := stateWords[word]; ok {
 		return func(s string) bool { return s == state }, nil
 	}
-	switch word {
-	case "time-wait", "listening", "listen", "bucket":
-		return nil, fmt.Errorf("filter: state %s: ustack keeps records of those, no connections; `ustack ss -s` counts them", word)
-	}
-	return nil, fmt.Errorf("filter: no state %q; %s", word, stateHelp())
+	return nil, fmt.Errorf("filter: no state %q; %s", word, stateHelp)
 }
 
-func stateHelp() string {
-	return "want established, syn-sent, syn-recv, fin-wait-1, fin-wait-2, close-wait, closing, last-ack, connected, synchronized or all"
-}
+const stateHelp = "want established, syn-sent, syn-recv, fin-wait-1, fin-wait-2, time-wait, close-wait, closing, last-ack, listening, " +
+	"connected, synchronized, bucket, big or all"
 
 // expression is term { or term }.
-func (p *parser) expression() (Filter, error) {
+func (p *parser) expression() (predicate, error) {
 	f, err := p.term()
 	for err == nil && p.take("or", "|", "||") {
-		var g Filter
+		var g predicate
 		if g, err = p.term(); err == nil {
 			a := f
-			f = func(c *control.Conn) bool { return a(c) || g(c) }
+			f = func(s *Socket) bool { return a(s) || g(s) }
 		}
 	}
 	return f, err
 }
 
 // term is factor { [and] factor }: conditions that stand side by side both have to hold.
-func (p *parser) term() (Filter, error) {
+func (p *parser) term() (predicate, error) {
 	f, err := p.factor()
 	for err == nil && !p.done() && p.peek() != ")" && p.peek() != "or" && p.peek() != "|" && p.peek() != "||" {
 		p.take("and", "&", "&&")
-		var g Filter
+		var g predicate
 		if g, err = p.factor(); err == nil {
 			f = both(f, g)
 		}
@@ -184,7 +218,7 @@ func (p *parser) term() (Filter, error) {
 	return f, err
 }
 
-func (p *parser) factor() (Filter, error) {
+func (p *parser) factor() (predicate, error) {
 	switch {
 	case p.done():
 		return nil, errors.New("filter: it ends too early")
@@ -193,7 +227,7 @@ func (p *parser) factor() (Filter, error) {
 		if err != nil {
 			return nil, err
 		}
-		return func(c *control.Conn) bool { return !f(c) }, nil
+		return func(s *Socket) bool { return !f(s) }, nil
 	case p.take("("):
 		f, err := p.expression()
 		if err == nil && !p.take(")") {

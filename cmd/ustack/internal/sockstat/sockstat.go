@@ -1,17 +1,16 @@
-// Package sockstat picks connections and writes them as ss does: what `ustack ss` prints.
+// Package sockstat picks connections, listeners and what is left of connections, and writes them as ss does: what
+// `ustack ss` prints.
 package sockstat
-
-import "ustack/cmd/ustack/internal/control"
 
 // stateNames are what ss calls the states of RFC 9293, in its output.
 var stateNames = map[string]string{
 	"ESTABLISHED": "ESTAB", "SYN-RECEIVED": "SYN-RECV", "CLOSED": "UNCONN",
 }
 
-// StateName returns what ss calls the state of c.
-func StateName(c *control.Conn) string {
-	if name, ok := stateNames[c.State]; ok {
+// StateName returns what ss calls a state.
+func StateName(state string) string {
+	if name, ok := stateNames[state]; ok {
 		return name
 	}
-	return c.State
+	return state
 }

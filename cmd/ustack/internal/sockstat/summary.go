@@ -13,8 +13,8 @@ import (
 // WriteSummary writes what `ss -s` would, and the counters behind it.
 func WriteSummary(w io.Writer, s *control.Stats) error {
 	b := &errWriter{w: w}
-	b.printf("TCP: connections %d, half-open %d, TIME-WAIT %d; queues hold %d of %d octets\n",
-		s.Conns, s.HalfOpen, s.TimeWait, s.MemoryUsed, s.MemoryBudget)
+	b.printf("TCP: connections %d, half-open %d, TIME-WAIT %d; listeners %d, to accept %d; queues hold %d of %d octets\n",
+		s.Conns, s.HalfOpen, s.TimeWait, s.Listeners, s.Waiting, s.MemoryUsed, s.MemoryBudget)
 	for i, l := range s.Links {
 		b.printf("link %d: in %d packets, %d octets, out %d packets, %d octets; lost %d in the queue, %d on writing\n",
 			i, l.RxPackets, l.RxBytes, l.TxPackets, l.TxBytes, l.QueueDrops, l.WriteErrors)

@@ -94,7 +94,7 @@ func (f *Frame) summary(h *History) []string {
 	}
 	first := strings.Join([]string{
 		fmt.Sprintf("ustack: connections %d", s.Conns), fmt.Sprintf("half-open %d", s.HalfOpen),
-		fmt.Sprintf("TIME-WAIT %d", s.TimeWait), "queues hold " + short(float64(s.MemoryUsed)),
+		fmt.Sprintf("TIME-WAIT %d", s.TimeWait), fmt.Sprintf("to accept %d", s.Waiting), "queues hold " + short(float64(s.MemoryUsed)),
 	}, dot)
 	second := strings.Join([]string{
 		"link in " + short(h.LinkIn*8) + "b/s", "out " + short(h.LinkOut*8) + "b/s", f.lost(h),

@@ -24,7 +24,7 @@ func sample(seconds int, conns ...control.Conn) Sample {
 	return Sample{
 		Conns: control.Conns{Time: at, Conns: conns},
 		Stats: control.Stats{
-			Time: at, Conns: len(conns), HalfOpen: 1, TimeWait: 2,
+			Time: at, Conns: len(conns), HalfOpen: 1, TimeWait: 2, Waiting: 4,
 			Drops: map[string]uint64{"tcp-duplicate": uint64(10 * seconds), "listen-backlog-full": 3},
 			Links: []control.Link{{RxBytes: uint64(1000 * seconds), TxBytes: uint64(1_000_000 * seconds), QueueDrops: 4}},
 		},
@@ -93,7 +93,7 @@ func TestDraw(t *testing.T) {
 	page := f.Draw(history())
 	lines := strings.Split(page, "\n")
 	want := []string{
-		"ustack: connections 3 · half-open 1 · TIME-WAIT 2 · queues hold 0",
+		"ustack: connections 3 · half-open 1 · TIME-WAIT 2 · to accept 4 · queues hold 0",
 		"link in 8.00kb/s · out 8.00Mb/s · lost: 4 in the device's queue, 0 on writing",
 		"PEER                   PORT STATE    IN b/s OUT b/s   CWND            SRTT REXMT",
 		"10.90.0.1:30002          80 ESTAB     40.0k   20.0M  2.51M ▁█       12.3ms     3",

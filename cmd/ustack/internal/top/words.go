@@ -16,7 +16,7 @@ var shortStates = map[string]string{
 }
 
 func state(r *Row, width int) string {
-	name := sockstat.StateName(&r.Conn)
+	name := sockstat.StateName(r.Conn.State)
 	if s, ok := shortStates[r.State]; ok && len(name) > width {
 		name = s
 	}

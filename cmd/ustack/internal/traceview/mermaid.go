@@ -17,8 +17,6 @@ type Mermaid struct {
 	flow    flow
 	start   time.Time
 	numbers numbers
-	state   string // as last seen
-	phase   string
 	held    string
 	over    bool
 }
@@ -55,6 +53,9 @@ func (m *Mermaid) begin(e *control.Event) {
 	m.printf("sequenceDiagram\n")
 	m.printf("    participant R as %v\n", e.Remote)
 	m.printf("    participant L as ustack %v\n", e.Local)
+	if e.State != "" && e.Event != "state" { // which was told before anybody drew
+		m.note("L", e.State)
+	}
 }
 
 func (m *Mermaid) draw(e *control.Event) {
@@ -65,15 +66,12 @@ func (m *Mermaid) draw(e *control.Event) {
 		m.arrow(e, "L", "R")
 	case "held":
 		m.pause(e)
-	case "request", "response", "response-end":
+	case "state", "rtt", "request", "response", "response-end":
 		m.note("L", what(e))
-		return
 	case "ended":
 		m.note("L", what(e))
 		m.over = true
-		return
 	}
-	m.changes(e)
 }
 
 // arrow draws a segment; one that is refused ends in a cross.
@@ -97,20 +95,6 @@ func (m *Mermaid) pause(e *control.Event) {
 		m.note("L", what(e))
 	}
 	m.held = e.Held
-}
-
-// changes notes a new state of the connection, and a new phase of sending.
-func (m *Mermaid) changes(e *control.Event) {
-	if e.State == "" {
-		return
-	}
-	if e.State != m.state {
-		m.note("L", e.State)
-	}
-	if e.Phase != m.phase && m.phase != "" {
-		m.note("L", strings.ReplaceAll(e.Phase, "-", " "))
-	}
-	m.state, m.phase = e.State, e.Phase
 }
 
 // Cut notes that the diagram stops before the connection has ended.

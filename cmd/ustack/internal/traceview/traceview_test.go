@@ -29,19 +29,20 @@ func story() []control.Event {
 		e.State, e.Phase, e.Cwnd, e.Comment = up.State, up.Phase, up.Cwnd, comment+" · cwnd 14480 · slow start"
 		return e
 	}
-	recovering := with(control.Event{Event: "out", Flags: ".", Seq: 0xffffff01, Ack: 0x31, Payload: 1448, Cause: "fast-retransmit"}, "fast retransmit")
-	recovering.Phase = "fast-recovery"
 	return []control.Event{
 		at(0, control.Event{Event: "in", Flags: "S", Seq: 0xffffffff, Comment: "opens the connection"}),
 		at(1, control.Event{Event: "out", Flags: "S.", Seq: 0xffffff00, Ack: 0, Comment: "opens the connection"}),
 		at(2, with(control.Event{Event: "in", Flags: "P.", Seq: 0, Ack: 0xffffff01, Payload: 0x31}, "data")),
+		at(2, with(control.Event{Event: "rtt"}, "round-trip time 1.00 ms")),
+		at(2, with(control.Event{Event: "state"}, "ESTABLISHED")),
 		at(2, control.Event{Event: "request", Comment: "request 1: GET /a;b#c, at octet 0 of what came"}),
 		at(2, control.Event{Event: "response", Comment: "answer 1 begins: 200 GET /a;b#c, at octet 0 of what was sent"}),
 		at(3, with(control.Event{Event: "out", Flags: ".", Seq: 0xffffff01, Ack: 0x31, Payload: 1448}, "new data")),
 		at(4, with(control.Event{Event: "held", Held: "cwnd"}, "waits for the congestion window")),
 		at(5, with(control.Event{Event: "held", Held: "cwnd"}, "waits for the congestion window")),
 		{Event: "lost", Lost: 123},
-		at(6, recovering),
+		at(6, with(control.Event{Event: "state"}, "slow start → fast recovery")),
+		at(6, with(control.Event{Event: "out", Flags: ".", Seq: 0xffffff01, Ack: 0x31, Payload: 1448, Cause: "fast-retransmit"}, "fast retransmit")),
 		at(7, with(control.Event{Event: "in", Flags: ".", Seq: 5, Ack: 0, Drop: "tcp-paws"}, "refused: tcp-paws (RFC 7323 §5)")),
 		at(8, with(control.Event{Event: "held", Held: "idle"}, "nothing to send")),
 		at(9, control.Event{Event: "ended", State: "CLOSED", Error: "reset; by #peer", Comment: "ended: reset; by #peer · CLOSED · cwnd 14480"}),
@@ -59,12 +60,15 @@ func TestText(t *testing.T) {
 	want := ` 0.000000 10.90.0.2:80 ← 10.90.0.1:40000 [S] seq 0 · opens the connection
  0.001000 10.90.0.2:80 → 10.90.0.1:40000 [S.] seq 0 ack 1 · opens the connection
  0.002000 10.90.0.2:80 ← 10.90.0.1:40000 [P.] seq 1:50 ack 1 · data · cwnd 14480 · slow start
+ 0.002000 10.90.0.2:80 ↔ 10.90.0.1:40000 round-trip time 1.00 ms · cwnd 14480 · slow start
+ 0.002000 10.90.0.2:80 • 10.90.0.1:40000 ESTABLISHED · cwnd 14480 · slow start
  0.002000 10.90.0.2:80 ⇐ 10.90.0.1:40000 request 1: GET /a;b#c, at octet 0 of what came
  0.002000 10.90.0.2:80 ⇒ 10.90.0.1:40000 answer 1 begins: 200 GET /a;b#c, at octet 0 of what was sent
  0.003000 10.90.0.2:80 → 10.90.0.1:40000 [.] seq 1:1449 ack 50 · new data · cwnd 14480 · slow start
  0.004000 10.90.0.2:80 ‖ 10.90.0.1:40000 waits for the congestion window · cwnd 14480 · slow start
  0.005000 10.90.0.2:80 ‖ 10.90.0.1:40000 waits for the congestion window · cwnd 14480 · slow start
 … 123 events lost
+ 0.006000 10.90.0.2:80 • 10.90.0.1:40000 slow start → fast recovery · cwnd 14480 · slow start
  0.006000 10.90.0.2:80 → 10.90.0.1:40000 [.] seq 1:1449 ack 50 · fast retransmit · cwnd 14480 · slow start
  0.007000 10.90.0.2:80 ← 10.90.0.1:40000 [.] seq 6 ack 256 · refused: tcp-paws (RFC 7323 §5) · cwnd 14480 · slow start
  0.008000 10.90.0.2:80 ‖ 10.90.0.1:40000 nothing to send · cwnd 14480 · slow start
@@ -132,16 +136,16 @@ func TestMermaid(t *testing.T) {
     R->>L: 0s opens the connection, seq 0
     L->>R: 1ms opens the connection, seq 0 ack 1
     R->>L: 2ms data, seq 1:50 ack 1
+    Note over L: round-trip time 1.00 ms
     Note over L: ESTABLISHED
     Note over L: request 1: GET /a,bc, at octet 0 of what came
     Note over L: answer 1 begins: 200 GET /a,bc, at octet 0 of what was sent
     L->>R: 3ms new data, seq 1:1449 ack 50, cwnd 14480
     Note over L: waits for the congestion window
     Note over L,R: … 123 events lost
+    Note over L: slow start → fast recovery
     L->>R: 6ms fast retransmit, seq 1:1449 ack 50, cwnd 14480
-    Note over L: fast recovery
     R-xL: 7ms refused: tcp-paws (RFC 7323 §5), seq 6 ack 256
-    Note over L: slow start
     Note over L: ended: reset, by peer
 `
 	if b.String() != want {
@@ -157,6 +161,19 @@ func TestMermaid(t *testing.T) {
 	}
 	if err := m.Cut("… and so on"); err != nil || b.String() != want {
 		t.Errorf("a diagram that is over goes on: %s", b.String()[len(want):])
+	}
+}
+
+// TestMermaidLate: a diagram of a connection that was there before says what state it is in.
+func TestMermaidLate(t *testing.T) {
+	for event, want := range map[string]string{"out": "    Note over L: CLOSE-WAIT\n    L->>R: 0s data", "state": "    Note over L: ESTABLISHED → CLOSE-WAIT\n"} {
+		var b strings.Builder
+		comment := map[string]string{"out": "data", "state": "ESTABLISHED → CLOSE-WAIT"}[event]
+		e := at(0, control.Event{Event: event, State: "CLOSE-WAIT", Flags: ".", Comment: comment})
+		NewMermaid(&b).Show(&e)
+		if _, notes, _ := strings.Cut(b.String(), "10.90.0.2:80\n"); !strings.HasPrefix(notes, want) || strings.Count(notes, "CLOSE-WAIT") != 1 {
+			t.Errorf("%s: %s", event, b.String())
+		}
 	}
 }
 

@@ -149,6 +149,7 @@ function drawStats() {
   set($('n-conns'), whole(s.conns.length + s.more));
   set($('n-half'), whole(s.half_open));
   set($('n-wait'), whole(s.time_wait));
+  set($('n-accept'), whole(s.waiting));
   set($('n-in'), whole(s.packetRate));
   set($('n-out'), whole(s.segmentRate));
   set($('n-again'), whole(again.reduce((n, c) => n + (s.sent[c] || 0), 0)));
@@ -201,7 +202,7 @@ function drawMachine(c) {
   $('machine-title').textContent = c?.state ? `The states of a TCP connection. Now ${c.state}; it came by ${path.join(', ')}.` : 'The states of a TCP connection';
 }
 
-const words = { in: 'in', out: 'out', held: 'waits', ended: 'over', drop: 'in', state: 'state', rtt: 'rtt', request: 'asks', response: 'reply', 'response-end': 'done' };
+const words = { in: 'in', out: 'out', held: 'waits', ended: 'over', drop: 'in', state: 'now', request: 'asks', response: 'reply', 'response-end': 'done' };
 
 function drawEvents() {
   const all = $('all').checked;

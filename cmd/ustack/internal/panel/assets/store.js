@@ -15,7 +15,7 @@ const mourn = 60_000;
 function blank(id) {
   const [remote, local] = id.split('>');
   return {
-    id, remote, local, row: null, over: 0, own: false, moved: 0, movedAt: 0, state: '', path: [],
+    id, remote, local, row: null, over: 0, absent: 0, own: false, moved: 0, movedAt: 0, state: '', path: [],
     windows: [[], [], [], [], []], sent: [], acked: [[], []],
   };
 }
@@ -62,13 +62,15 @@ export function takeTable(t, now) {
     } else if (now - c.movedAt > 1500) c.moved = 0;
     c.octets = octets;
     c.row = row;
+    c.absent = 0;
     c.own = !!row.own;
     enter(c, row.state);
     // A connection that rests has windows all the same.
     if (!c.own && t.now / 1000 - (c.windows[0].at(-1) ?? -1) > 0.4) addWindows(c, t.now, row.cwnd, row.ssthresh, row.in_flight, row.peer_window);
   }
   for (const [id, c] of conns) {
-    if (!here.has(id) && !t.more && !c.over && c.row) end(c, 'CLOSED', now);
+    // A table is ahead of the events: they may have yet to tell how it ended.
+    if (!here.has(id) && !t.more && !c.over && c.row && ++c.absent > 1) end(c, 'CLOSED', now);
     if (c.over && now - c.over > mourn) conns.delete(id);
   }
 }
@@ -85,11 +87,16 @@ function end(c, state, now) {
   c.moved = 0;
 }
 
+/** Whether the same ends begin anew: what else is told of a connection that is over belongs to its end. */
+function opens(f) {
+  return (f.states || []).some(([, state]) => state === 'LISTEN' || state === 'SYN-SENT');
+}
+
 /** Takes the message "trace". */
 export function takeTrace(b, now) {
   for (const [id, f] of Object.entries(b.flows)) {
     let c = get(id);
-    if (c.over) {
+    if (c.over && opens(f)) {
       conns.delete(id);
       c = get(id);
     }
@@ -97,7 +104,7 @@ export function takeTrace(b, now) {
     for (const s of f.sent || []) c.sent.push({ t: s.t / 1000, a: s.a, b: s.b, again: !!s.again });
     for (const [t, n] of f.acked || []) { c.acked[0].push(t / 1000); c.acked[1].push(n); }
     for (const [, state] of f.states || []) enter(c, state);
-    if (c.state === 'TIME-WAIT' || c.state === 'CLOSED') end(c, c.state, now);
+    if (!c.over && (c.state === 'TIME-WAIT' || c.state === 'CLOSED')) end(c, c.state, now);
     missed.left += f.left || 0;
     trim(c);
   }
