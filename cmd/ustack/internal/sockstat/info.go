@@ -92,7 +92,7 @@ func (w *words) rates(c *control.Conn) {
 // since adds how long something is ago, in ms, if it ever was.
 func (w *words) since(name string, us int64) { w.addIf(us >= 0, "%s:%d", name, us/1000) }
 
-// waits are how long something was in flight, and what sending waited for and for how long.
+// waits are how long there was something to send, and for how long, and which part of that, sending waited for what.
 func (w *words) waits(c *control.Conn) {
 	w.addIf(c.Busy > 0, "busy:%dms", c.Busy/1000)
 	for _, l := range []struct {
@@ -102,7 +102,7 @@ func (w *words) waits(c *control.Conn) {
 		{"rwnd_limited", c.PeerWindowLimited}, {"sndbuf_limited", c.SendBufferLimited}, {"cwnd_limited", c.CwndLimited},
 		{"nagle_limited", c.NagleLimited}, {"pacing_limited", c.PacingLimited}, {"recovering", c.Recovering},
 	} {
-		w.addIf(l.us > 0, "%s:%dms", l.name, l.us/1000)
+		w.addIf(l.us > 0, "%s:%dms(%.1f%%)", l.name, l.us/1000, 100*float64(l.us)/float64(max(c.Busy, 1)))
 	}
 	w.addIf(c.Unsent > 0, "notsent:%d", c.Unsent)
 }
