@@ -53,7 +53,6 @@ func tellExchange(f func(*trace.Event), e *httpserver.Event) {
 	}
 	r := retellings.Get().(*retelling)
 	defer retellings.Put(r)
-	info := c.Info()
 	r.text = append(append(r.text[:0], e.Method...), e.Target...)
 	n := len(e.Method)
 	r.http = trace.Exchange{
@@ -62,7 +61,7 @@ func tellExchange(f func(*trace.Event), e *httpserver.Event) {
 		Aborted: e.Aborted, Close: string(e.Close),
 	}
 	r.ev = trace.Event{
-		Kind: exchangeKinds[e.Kind], Time: time.Now(), Local: info.Local, Remote: info.Remote, HTTP: &r.http,
+		Kind: exchangeKinds[e.Kind], Time: time.Now(), Local: c.LocalAddrPort(), Remote: c.RemoteAddrPort(), HTTP: &r.http,
 	}
 	f(&r.ev)
 }

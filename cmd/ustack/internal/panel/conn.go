@@ -57,7 +57,7 @@ func (p *Panel) conn(w http.ResponseWriter, r *http.Request) {
 // find returns the connection of f; nil: it is none of the stack's.
 func (p *Panel) find(f flow) *stack.Conn {
 	for _, c := range p.stack.Conns() {
-		if c.RemoteAddrPort() == f.remote && c.Info().Local == f.local {
+		if c.RemoteAddrPort() == f.remote && c.LocalAddrPort() == f.local {
 			return c
 		}
 	}
