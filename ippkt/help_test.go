@@ -36,7 +36,7 @@ func packet4(h Header, options, payload []byte) []byte {
 	b[0] = 0x40 | byte(len(b)/4)
 	n := len(b)
 	b = append(b, payload...)
-	setLength(b, 4)
+	setLength(b, 4, len(b))
 	setChecksum4(b[:n])
 	return b
 }

@@ -105,6 +105,55 @@ func TestSegmentTCPErrors(t *testing.T) {
 	}
 }
 
+// TestSegmentTCPHead: what is known of a super-segment's start is what its packets start with, wherever it ends.
+func TestSegmentTCPHead(t *testing.T) {
+	const n, gso = 10_000, 1448
+	for _, f := range families {
+		whole := superPacket(t, f, tcpFIN|tcpPSH|tcpACK|tcpCWR, n)
+		headers := len(whole) - n
+		var packets [][]byte
+		if err := SegmentTCP(nil, whole, gso, func(b []byte) error { packets = append(packets, bytes.Clone(b)); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		for _, size := range []int{headers, headers + 1, 256, headers + gso, headers + gso + 1, 5000, len(whole) - 1, len(whole)} {
+			head, i := whole[:size], 0
+			kept := bytes.Clone(head)
+			err := SegmentTCPHead(nil, head, len(whole), gso, func(b []byte, length int) error {
+				want := packets[i]
+				known := min(max(size-headers-i*gso, 0), len(want)-headers)
+				if length != len(want) || len(b) != headers+known {
+					t.Fatalf("v%d, %d octets: packet %d has %d of %d octets, want %d of %d", f.version, size, i, len(b), length, headers+known, len(want))
+				}
+				at := headers - 32 + 16
+				if len(b) < length { // the sum of the pseudo-header, which whoever has the rest can finish
+					finished := append(bytes.Clone(b), want[len(b):]...)
+					FinishPartial(finished, headers-32, tcpChecksumOffset)
+					b, want = finished[at:at+2], want[at:at+2]
+				}
+				if !bytes.Equal(b, want) {
+					t.Errorf("v%d, %d octets: packet %d is\n% x, want\n% x", f.version, size, i, b, want)
+				}
+				i++
+				return nil
+			})
+			if err != nil || i != len(packets) {
+				t.Errorf("v%d, %d octets: %v, %d packets", f.version, size, err, i)
+			}
+			if !bytes.Equal(head, kept) {
+				t.Errorf("v%d: the head was changed", f.version)
+			}
+		}
+		for _, size := range []int{0, 1, 20, 39, headers - 1} {
+			if err := SegmentTCPHead(nil, whole[:size], len(whole), gso, nil); !errors.Is(err, ErrSegment) {
+				t.Errorf("v%d, a head of %d octets: %v", f.version, size, err)
+			}
+		}
+		if err := SegmentTCPHead(nil, whole, len(whole)-1, gso, nil); !errors.Is(err, ErrSegment) {
+			t.Errorf("a head beyond the whole: %v", err)
+		}
+	}
+}
+
 func TestFragmentAndReassemble(t *testing.T) {
 	// req: V4S-11, FR6-11, RE4-14, FR6-09
 	for _, f := range families {

@@ -30,6 +30,7 @@ func addEngineFlags(flags *pflag.FlagSet) engine.Opener {
 		if name == "kernel" {
 			return engine.Kernel(), nil
 		}
+		p.user = owner()
 		n, err := openNode(p, newConsole(os.Stderr, os.Stderr))
 		if err != nil {
 			return nil, err

@@ -55,7 +55,7 @@ func sizePackets(dev *tun.Device, p *nodePlan, c *console) error {
 	switch {
 	case !dev.Virtio() || p.device.Offload != tun.Auto || p.engine == "kernel":
 		return nil
-	case p.pcap != "":
+	case p.pcap != "" && p.engine == "gvisor": // its packets are captured at the device
 		c.note("--pcap: packets are wire-sized")
 		return dev.SetGSO(false)
 	}
@@ -78,18 +78,12 @@ func newNode(l link.Link, p *nodePlan, c *console) (n *node, err error) {
 		n.other, n.closer = engine.Kernel(), l.Close
 		return n, addKernelAddrs(p)
 	}
-	var captured *trace.Ring
-	if p.pcap != "" {
-		capture, err := openCapture(p)
-		if err != nil {
-			return nil, err
-		}
-		n.closer = capture.close
-		if p.engine == "gvisor" {
-			l = link.Tap(l, capture.writer.Tap)
-		} else {
-			captured = capture.follow(p, l.MTU())
-		}
+	rings, tap, err := n.openCaptures(p, c)
+	if err != nil {
+		return nil, errors.Join(err, n.closer())
+	}
+	if p.engine == "gvisor" && tap != nil {
+		l = link.Tap(l, tap)
 	}
 	if p.impaired {
 		l = link.Impair(l, p.impair)
@@ -100,11 +94,39 @@ func newNode(l link.Link, p *nodePlan, c *console) (n *node, err error) {
 		n.closer = func() error { return errors.Join(l.Close(), finish()) }
 		return n, err
 	}
-	return n, n.startStack(l, p, c, captured)
+	return n, n.startStack(l, p, c, rings)
 }
 
-// startStack starts our own stack on a link. captured keeps events from the first one on; nil: none.
-func (n *node) startStack(l link.Link, p *nodePlan, c *console, captured *trace.Ring) (err error) {
+// openCaptures opens what is to be captured: rings for the events of our own stack, or a tap for another engine.
+func (n *node) openCaptures(p *nodePlan, c *console) (rings []*trace.Ring, tap link.TapFunc, err error) {
+	if p.pcap != "" {
+		capture, err := openCapture(p)
+		if err != nil {
+			return nil, nil, err
+		}
+		n.closer = capture.close
+		if p.engine == "gvisor" {
+			return nil, capture.files.Tap, nil
+		}
+		rings = append(rings, capture.follow(p))
+	}
+	if p.dead != "" {
+		g, err := openGraves(p, c)
+		if err != nil {
+			return nil, nil, err
+		}
+		finish := n.closer
+		n.closer = func() error {
+			g.close()
+			return finish()
+		}
+		rings = append(rings, g.ring)
+	}
+	return rings, nil, nil
+}
+
+// startStack starts our own stack on a link. Rings get its events, from the first one on.
+func (n *node) startStack(l link.Link, p *nodePlan, c *console, rings []*trace.Ring) (err error) {
 	config := stack.Config{
 		Links:          []link.Link{l},
 		Addrs:          p.addrs,
@@ -112,18 +134,18 @@ func (n *node) startStack(l link.Link, p *nodePlan, c *console, captured *trace.
 		Logger:         slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		EphemeralPorts: [2]uint16{p.ports.lo, p.ports.hi},
 	}
-	if captured != nil {
-		config.Tracer = captured.Trace
+	n.hub = trace.NewHub(func(f func(*trace.Event)) {
+		if n.stack == nil { // not yet: it will be born with it
+			config.Tracer = f
+			return
+		}
+		n.stack.SetTracer(f)
+	})
+	for _, r := range rings {
+		n.hub.Add(r)
 	}
-	if n.stack, err = stack.New(config); err != nil {
-		return err
-	}
-	// From here on the stack has one tracer, the hub, which hands events to the capture as well.
-	n.hub = trace.NewHub(n.stack.SetTracer)
-	if captured != nil {
-		n.hub.Add(captured)
-	}
-	return nil
+	n.stack, err = stack.New(config)
+	return err
 }
 
 // addKernelAddrs gives the kernel the addresses that otherwise are the stack's, so that the same URLs

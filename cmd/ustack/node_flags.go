@@ -11,7 +11,6 @@ import (
 	"ustack/cmd/ustack/internal/priv"
 	"ustack/stack/link"
 	"ustack/stack/link/tun"
-	"ustack/stack/trace/pcapng"
 
 	"github.com/spf13/pflag"
 )
@@ -24,11 +23,10 @@ type nodeFlags struct {
 	mtu, queues      int
 	offload          string
 	engine           string
-	pcap             string
-	snapLen          int
-	impair           string
-	ports            portRange
-	switches         switches
+	captureFlags
+	impair   string
+	ports    portRange
+	switches switches
 }
 
 // nodeDefaults is what differs between the commands that bring up a device.
@@ -43,10 +41,9 @@ func (f *nodeFlags) add(flags *pflag.FlagSet, d nodeDefaults) {
 	flags.StringVar(&f.hostAddr6, "host-addr6", d.hostAddr6, "the kernel's IPv6 address on the device, with its prefix; empty: no IPv6")
 	flags.StringVar(&f.addr6, "addr6", d.addr6, "ustack's IPv6 address")
 	flags.IntVar(&f.mtu, "mtu", 1500, "largest IP packet, in octets")
-	flags.StringVar(&f.offload, "offload", "auto", "auto|on|off: super-segments through the device; auto: not while somebody captures")
+	flags.StringVar(&f.offload, "offload", "auto", "auto|on|off: super-segments through the device; auto: not while somebody captures on it")
 	flags.IntVar(&f.queues, "queues", 1, "queues of the device")
-	flags.StringVar(&f.pcap, "pcap", "", "write every packet to this pcapng file, with a comment that says why; -: to standard output, for wireshark -k -i -")
-	flags.IntVar(&f.snapLen, "pcap-snaplen", 0, "octets to write of each packet [all]")
+	f.captureFlags.add(flags)
 	flags.StringVar(&f.impair, "impair", "", "make the link bad, as loss=1%,delay=20ms,reorder=1%,seed=7; in: or out: before a key picks a direction")
 	flags.Var(&f.ports, "ephemeral-ports", "range of local ports for connections that ustack opens [1024-65535]")
 }
@@ -60,18 +57,17 @@ type nodePlan struct {
 	ports    portRange
 	impair   link.Spec
 	impaired bool
-	pcap     string    // a file, or toStdout
-	snapLen  int       // octets of each packet; 0: all
-	user     priv.User // whom the capture belongs to
+	capturePlan
+	user priv.User // whom the capture belongs to
 }
 
 // plan checks the flags. It touches nothing.
 func (f *nodeFlags) plan() (*nodePlan, error) {
 	p := &nodePlan{
-		engine: f.engine, switches: f.switches, ports: f.ports, pcap: f.pcap, snapLen: f.snapLen,
+		engine: f.engine, switches: f.switches, ports: f.ports,
 		device: tun.Config{Name: f.tun, MTU: f.mtu, Queues: f.queues},
 	}
-	for _, step := range []func(*nodeFlags) error{p.setOffload, p.setAddresses, p.setEngine, p.checkCapture} {
+	for _, step := range []func(*nodeFlags) error{p.setOffload, p.setAddresses, p.setCapture, p.setEngine} {
 		if err := step(f); err != nil {
 			return nil, &usageError{err}
 		}
@@ -140,27 +136,17 @@ func example(suffix, v4, v6 string) string {
 	return v6
 }
 
-// toStdout is the --pcap of who pipes the capture into Wireshark.
-const toStdout = "-"
-
-// minSnapLen holds the headers of a TCP segment over IPv6, options and all.
-const minSnapLen = 128
-
-func (p *nodePlan) checkCapture(f *nodeFlags) error {
-	switch {
-	case f.snapLen == 0:
-		return nil
-	case p.pcap == "":
-		return errors.New("--pcap-snaplen goes with --pcap FILE")
-	case f.snapLen < minSnapLen || f.snapLen > pcapng.DefaultSnapLen:
-		return fmt.Errorf("--pcap-snaplen %d: want %d to %d octets", f.snapLen, minSnapLen, pcapng.DefaultSnapLen)
-	}
-	return nil
+func (p *nodePlan) setCapture(f *nodeFlags) (err error) {
+	p.capturePlan, err = f.captureFlags.plan()
+	return err
 }
 
 func (p *nodePlan) setEngine(f *nodeFlags) error {
 	if !slices.Contains(engine.Names(), f.engine) {
 		return fmt.Errorf("--engine %q: want one of %s", f.engine, strings.Join(engine.Names(), ", "))
+	}
+	if f.engine != "ustack" && p.dead != "" {
+		return errors.New("--pcap-dead is about ustack's own connections: other engines do not tell how theirs end")
 	}
 	if f.engine == "kernel" && (p.pcap != "" || p.impaired) {
 		return errors.New("--engine kernel keeps its packets to itself: --pcap and --impair see none (capture with `tshark -i lo`)")

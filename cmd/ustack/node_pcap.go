@@ -3,41 +3,53 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net/netip"
 	"os"
+	"path/filepath"
+	"strings"
+	"time"
 
+	"ustack/stack/link"
 	"ustack/stack/trace"
 	"ustack/stack/trace/pcapng"
 )
 
-// captureEvents is how many events may wait to be written; what comes beyond is lost, and counted in the capture.
-const captureEvents = 8192
+// How many packets, and octets of them, may wait to be written; what comes beyond is lost, and counted in the capture.
+const (
+	captureEvents = 8192
+	captureOctets = 32 << 20
+)
 
 // capture writes packets to the file of --pcap. Those of our own stack come from a ring, with what the stack says of them.
 type capture struct {
-	file   *os.File
-	writer *pcapng.Writer
-	ring   *trace.Ring
-	done   chan struct{} // closed when the ring is written
+	files *pcapng.Files
+	ring  *trace.Ring
+	done  chan struct{} // closed when the ring is written
 }
 
-// openCapture opens the capture file of p.
+// openCapture opens the capture of p.
 func openCapture(p *nodePlan) (*capture, error) {
-	f, err := captureFile(p)
+	if err := p.checkDirectories(); err != nil {
+		return nil, err
+	}
+	next := func() (io.WriteCloser, error) { return captureFile(p, p.pcap) }
+	if p.rotate > 0 {
+		next = (&fileSet{plan: p}).next
+	}
+	files, err := pcapng.NewFiles(next, p.rotate, p.captureOptions())
 	if err != nil {
 		return nil, fmt.Errorf("--pcap: %w", err)
 	}
-	w, err := pcapng.NewWriter(f, pcapng.Options{Interface: p.device.Name, SnapLen: p.snapLen})
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("--pcap: %w", err), f.Close())
-	}
-	return &capture{file: f, writer: w}, nil
+	return &capture{files: files}, nil
 }
 
-func captureFile(p *nodePlan) (*os.File, error) {
-	if p.pcap == toStdout {
+// captureFile makes a file that belongs to the user of p.
+func captureFile(p *nodePlan, path string) (*os.File, error) {
+	if path == toStdout {
 		return os.Stdout, nil
 	}
-	f, err := os.Create(p.pcap)
+	f, err := os.Create(path)
 	if err != nil {
 		return nil, err
 	}
@@ -47,18 +59,75 @@ func captureFile(p *nodePlan) (*os.File, error) {
 	return f, nil
 }
 
-// follow returns the ring for a stack with packets of mtu octets at most: what it keeps is written.
-func (c *capture) follow(p *nodePlan, mtu int) *trace.Ring {
-	limit := mtu
-	if p.snapLen > 0 {
-		limit = min(limit, p.snapLen)
+// fileSet makes the files of --pcap-rotate. They have the names that dumpcap gives to those of its ring buffer: by these
+// Wireshark knows what belongs together (File → File Set).
+type fileSet struct {
+	plan *nodePlan
+	made int
+	kept []string
+}
+
+// next makes a file, and removes the oldest beyond those that are kept.
+func (s *fileSet) next() (io.WriteCloser, error) {
+	s.made++
+	path := s.plan.fileOfSet(fmt.Sprintf("%05d", s.made), time.Now().Format("20060102150405"))
+	f, err := captureFile(s.plan, path)
+	if err != nil {
+		return nil, err
 	}
-	c.ring, c.done = trace.NewRing(captureEvents, limit), make(chan struct{})
+	s.kept = append(s.kept, path)
+	if s.plan.keep > 0 && len(s.kept) > s.plan.keep {
+		// Somebody may have moved it away: that is as good.
+		if err := os.Remove(s.kept[0]); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, errors.Join(err, f.Close())
+		}
+		s.kept = s.kept[1:]
+	}
+	return f, nil
+}
+
+// fileOfSet returns the name of a file of --pcap-rotate.
+func (p *capturePlan) fileOfSet(number, at string) string {
+	ext := filepath.Ext(p.pcap)
+	return strings.TrimSuffix(p.pcap, ext) + "_" + number + "_" + at + ext
+}
+
+// captureOptions returns what a capture says of itself.
+func (p *nodePlan) captureOptions() pcapng.Options {
+	o := pcapng.Options{Interface: p.device.Name, SnapLen: p.snapLen}
+	for _, a := range p.addrs {
+		o.Names = append(o.Names, pcapng.Name{Addr: a.Addr(), Name: "ustack"})
+	}
+	for _, a := range []netip.Prefix{p.device.HostAddr, p.device.HostAddr6} {
+		if a.IsValid() {
+			o.Names = append(o.Names, pcapng.Name{Addr: a.Addr(), Name: "host"})
+		}
+	}
+	return o
+}
+
+// follow returns the ring for a stack: what it keeps is written.
+func (c *capture) follow(p *nodePlan) *trace.Ring {
+	c.ring, c.done = captureRing(p.snapLen), make(chan struct{})
 	go func() {
 		defer close(c.done)
-		c.writer.Follow(c.ring)
+		pcapng.Follow(c.ring, c.files.Write)
 	}()
 	return c.ring
+}
+
+// captureRing makes a ring for packets of which snapLen octets are wanted, and for other events of these kinds; 0: all
+// octets, of super-segments too.
+func captureRing(snapLen int, kinds ...trace.Kind) *trace.Ring {
+	octets := captureOctets
+	if snapLen == 0 {
+		snapLen = link.MaxPacket
+	} else {
+		octets = min(captureEvents*snapLen, captureOctets)
+	}
+	r := trace.NewRingSize(captureEvents, snapLen, octets)
+	r.Only(append(kinds, trace.PacketIn, trace.PacketOut)...)
+	return r
 }
 
 // close writes what is left.
@@ -67,7 +136,7 @@ func (c *capture) close() error {
 		c.ring.Close()
 		<-c.done
 	}
-	if err := errors.Join(c.writer.Close(), c.file.Close()); err != nil {
+	if err := c.files.Close(); err != nil {
 		return fmt.Errorf("--pcap: %w", err)
 	}
 	return nil

@@ -43,7 +43,7 @@ func newServeCommand() *cobra.Command {
 		Long: "serve makes a TUN device, gives the kernel one address on it and ustack another, and serves HTTP there on\n" +
 			"ustack's own TCP. It needs root to make the device, and gives root up once everything is open.\n\n" +
 			"Each TCP and HTTP switch is a flag, and may be set for one listener: --listen ':81?nagle=classic&delayed-ack=200ms'.",
-		Example: "  sudo ustack serve\n  sudo ustack serve --root . --offload off --pcap out.pcapng\n  sudo ustack serve --impair loss=1%,delay=20ms\n" +
+		Example: "  sudo ustack serve\n  sudo ustack serve --root . --pcap out.pcapng\n  sudo ustack serve --impair loss=1%,delay=20ms\n" +
 			"  sudo ustack serve --pcap - | wireshark -k -i -",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {

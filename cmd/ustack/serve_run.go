@@ -42,6 +42,9 @@ func serve(p *plan, c *console) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("giving up root: %w", err), s.shutdown(context.Background()))
 	}
+	if err := p.checkDirectories(); err != nil {
+		return errors.Join(err, s.shutdown(context.Background()))
+	}
 	defer s.log.reopenOnSignal(p, c)()
 	s.start()
 	s.introduce()
@@ -252,7 +255,10 @@ func (s *server) introduce() {
 	fmt.Fprintf(&b, "    curl -g %s_/hello\n", urls[0])
 	fmt.Fprintf(&b, "    curl -g -o /dev/null %s_/bytes/1073741824\n", urls[0])
 	fmt.Fprintf(&b, "    sudo wireshark -k -i %s        (or: sudo tshark -i %s)\n", watch, watch)
-	if s.plan.pcap != "" {
+	switch {
+	case s.plan.rotate > 0:
+		fmt.Fprintf(&b, "    wireshark %s        (every packet so far; the next files are in its File Set)\n", s.plan.fileOfSet("00001", "*"))
+	case s.plan.pcap != "":
 		fmt.Fprintf(&b, "    wireshark %s        (every packet so far)\n", s.plan.pcap)
 	}
 	if s.control != nil && s.node.stack != nil {

@@ -88,7 +88,9 @@ var columns = []string{
 	"frame.time_relative", "frame.len", "ip.src", "ipv6.src", "tcp.stream", "tcp.dstport", "tcp.flags", "tcp.len",
 	"tcp.checksum", "tcp.checksum.status", "ip.checksum.status", "_ws.malformed", "tcp.analysis.flags", "_ws.col.Info",
 	"tcp.options.mss_val", "tcp.options.wscale.shift", "tcp.options.sack_perm", "tcp.options.timestamp.tsecr",
-	"tcp.seq", "tcp.options.sack_le", "frame.comment",
+	"tcp.seq", "tcp.options.sack_le", "frame.comment", "frame.interface_name", "tcp.ack", "tcp.analysis.initial_rtt",
+	"tcp.analysis.duplicate_ack_num", "tcp.analysis.retransmission", "tcp.analysis.fast_retransmission",
+	"tcp.analysis.spurious_retransmission", "tcp.analysis.out_of_order", "tcp.analysis.lost_segment", "tcp.analysis.ack_lost_segment",
 }
 
 // packet is a packet as tshark tells it.
@@ -470,6 +472,9 @@ func TestPcap(t *testing.T) {
 	}
 	judge(t, list)
 	t.Logf("%d packets, the SYN first", len(list))
+	if names := run(t, time.Minute, "tshark", "-r", file, "-N", "n", "-T", "fields", "-e", "ip.src_host", "-e", "ipv6.src_host"); strings.Count(names, "ustack\n") < 6 || strings.Count(names, "host\n") < 6 {
+		t.Errorf("tshark shows these names:\n%s", names)
+	}
 	var comments strings.Builder
 	for i, p := range list {
 		if c := p["frame.comment"]; c == "" || c == "not TCP" {

@@ -187,19 +187,26 @@ func curl(t *testing.T, limit time.Duration, args ...string) string {
 	return run(t, limit, "curl", append([]string{"-sS", "--noproxy", "*"}, args...)...)
 }
 
-// queueDrops returns how many packets the device lost because the stack did not fetch them.
-func queueDrops(t *testing.T) int {
+// deviceCounts are what the kernel has counted at its end of the device: RX is what the server sent.
+type deviceCounts struct {
+	RX, TX struct{ Packets, Bytes, Dropped int }
+}
+
+// countDevice asks the kernel.
+func countDevice(t *testing.T) deviceCounts {
 	t.Helper()
-	var links []struct {
-		Stats64 struct {
-			TX struct{ Dropped int }
-		}
-	}
+	var links []struct{ Stats64 deviceCounts }
 	out := run(t, 5*time.Second, "ip", "-j", "-s", "link", "show", "dev", device)
 	if err := json.Unmarshal([]byte(out), &links); err != nil || len(links) != 1 {
 		t.Fatalf("ip: %v: %s", err, out)
 	}
-	return links[0].Stats64.TX.Dropped
+	return links[0].Stats64
+}
+
+// queueDrops returns how many packets the device lost because the stack did not fetch them.
+func queueDrops(t *testing.T) int {
+	t.Helper()
+	return countDevice(t).TX.Dropped
 }
 
 // timeWaits returns how many connections the kernel has in TIME-WAIT towards the server.

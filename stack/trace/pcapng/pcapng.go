@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -18,7 +17,6 @@ import (
 
 	"ustack/ippkt"
 	"ustack/stack/link"
-	"ustack/stack/trace"
 )
 
 const (
@@ -38,13 +36,14 @@ type Options struct {
 	Interface string // name shown for the packets; "" means ustack0. Refused ones are on another, with -refused behind it
 	SnapLen   int    // octets kept of each packet; 0 means DefaultSnapLen
 	Comment   string // about the whole capture, such as the command line
+	Names     []Name // of addresses
 }
 
 // Packet is one packet of a capture.
 type Packet struct {
 	Direction link.Direction
 	Time      time.Time
-	Offload   link.Offload // an unfinished checksum is finished in the copy, if all of the packet is there
+	Offload   link.Offload // what is unfinished is finished in what is written, as far as the packet is there
 	Pieces    [][]byte
 	Len       int // octets of the packet where Pieces hold only its start; 0: they hold all
 	Comments  []string
@@ -58,22 +57,28 @@ type Writer struct {
 	out     io.Writer
 	snapLen int
 
-	mu      sync.Mutex
-	filled  sync.Cond // there is something to write, or the end
-	emptied sync.Cond
-	ng      *pcapgo.NgWriter
-	buffer  buffer
-	scratch []byte
-	err     error
-	closed  bool
-	done    chan struct{}
+	mu       sync.Mutex
+	filled   sync.Cond // there is something to write, or the end
+	emptied  sync.Cond
+	ng       *pcapgo.NgWriter
+	buffer   buffer
+	gathered []byte // a super-segment that came in pieces
+	scratch  []byte // a packet as it is written
+	err      error
+	closed   bool
+	closing  chan struct{} // closed when closed is set
+	done     chan struct{}
 }
 
 // buffer is where NgWriter's output gathers.
-type buffer struct{ b []byte }
+type buffer struct {
+	b     []byte
+	total int64 // octets that have come so far
+}
 
 func (b *buffer) Write(p []byte) (int, error) {
 	b.b = append(b.b, p...)
+	b.total += int64(len(p))
 	return len(p), nil
 }
 
@@ -88,7 +93,10 @@ func NewWriter(out io.Writer, o Options) (*Writer, error) {
 	if o.SnapLen < 0 {
 		return nil, errors.New("pcapng: negative snap length")
 	}
-	w := &Writer{out: out, snapLen: o.SnapLen, done: make(chan struct{})}
+	if err := checkNames(o.Names); err != nil {
+		return nil, err
+	}
+	w := &Writer{out: out, snapLen: o.SnapLen, closing: make(chan struct{}), done: make(chan struct{})}
 	w.filled.L, w.emptied.L = &w.mu, &w.mu
 	var err error
 	w.ng, err = pcapgo.NewNgWriterInterface(&w.buffer, w.ngInterface(o.Interface),
@@ -103,6 +111,9 @@ func NewWriter(out io.Writer, o Options) (*Writer, error) {
 	if err := w.ng.Flush(); err != nil {
 		return nil, err
 	}
+	if _, err := w.buffer.Write(appendNames(nil, o.Names)); err != nil {
+		return nil, err
+	}
 	go w.run()
 	return w, nil
 }
@@ -111,49 +122,13 @@ func (w *Writer) ngInterface(name string) pcapgo.NgInterface {
 	return pcapgo.NgInterface{Name: name, LinkType: layers.LinkTypeRaw, SnapLength: uint32(w.snapLen), OS: runtime.GOOS}
 }
 
-// Follow writes the packets that r keeps, each with a comment, until r is closed and empty.
-func (w *Writer) Follow(r *trace.Ring) {
-	var rec trace.Record
-	var lost uint64 // events: not all of them were packets
-	for r.Next(&rec) {
-		lost += rec.Lost
-		if rec.Pieces == nil {
-			continue
-		}
-		p := PacketOf(&rec)
-		if lost > 0 {
-			p.Comments = []string{strconv.FormatUint(lost, 10) + " events before this packet are missing: they came too fast", p.Comments[0]}
-			lost = 0
-		}
-		w.Write(&p)
-	}
-}
-
-// PacketOf returns the packet that a record is about, with what there is to say of it as its comment. It shares the
-// record's octets.
-func PacketOf(rec *trace.Record) Packet {
-	p := Packet{
-		Time: rec.Time, Offload: rec.Offload, Pieces: rec.Pieces, Len: rec.Len, Refused: rec.Drop != "",
-		Comments: []string{string(trace.AppendComment(nil, &rec.Event))},
-	}
-	if rec.Kind == trace.PacketOut {
-		p.Direction = link.Out
-	}
-	return p
-}
-
-// Tap writes a packet: it is a link.TapFunc. An error is kept for Err and Close.
-func (w *Writer) Tap(dir link.Direction, at time.Time, o link.Offload, pieces [][]byte) {
-	w.Write(&Packet{Direction: dir, Time: at, Offload: o, Pieces: pieces})
-}
-
 var flags = [...]pcapgo.NgEpbFlags{
 	link.In:  {Direction: pcapgo.NgEpbFlagDirectionInbound},
 	link.Out: {Direction: pcapgo.NgEpbFlagDirectionOutbound},
 }
 
-// Write adds a packet, of which it keeps nothing. It returns the first error of the capture, or
-// net.ErrClosed after Close; it waits only if the file is far behind.
+// Write adds a packet, of which it keeps nothing: a super-segment as the packets that it is on a wire. It returns the
+// first error of the capture, or net.ErrClosed after Close; it waits only if the file is far behind.
 func (w *Writer) Write(p *Packet) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -166,29 +141,55 @@ func (w *Writer) Write(p *Packet) error {
 	case w.closed:
 		return net.ErrClosed
 	}
-	data := w.scratch[:0]
-	for _, piece := range p.Pieces {
-		data = append(data, piece...)
+	w.err = w.put(p)
+	w.filled.Signal()
+	return w.err
+}
+
+// put adds a packet to the buffer. w.mu is held.
+func (w *Writer) put(p *Packet) error {
+	if p.Offload.GSO == link.GSOTCPv4 || p.Offload.GSO == link.GSOTCPv6 {
+		if err := w.putCut(p); !errors.Is(err, ippkt.ErrSegment) {
+			return err
+		}
 	}
+	data := gather(w.scratch[:0], p)
 	w.scratch = data
 	if p.Offload.NeedsCsum && p.Len <= len(data) {
 		ippkt.FinishPartial(data, int(p.Offload.CsumStart), int(p.Offload.CsumOffset))
 	}
+	return w.putPacket(p, data, max(p.Len, len(data)), p.Comments)
+}
+
+// gather appends the octets of p.
+func gather(b []byte, p *Packet) []byte {
+	for _, piece := range p.Pieces {
+		b = append(b, piece...)
+	}
+	return b
+}
+
+// putPacket adds a packet of length octets that starts with data, and is otherwise like p.
+func (w *Writer) putPacket(p *Packet, data []byte, length int, comments []string) error {
 	options := pcapgo.NgPacketOptions{Flags: &flags[p.Direction&1]}
-	for _, c := range p.Comments {
+	for _, c := range comments {
 		options.Comments = append(options.Comments, trim(c))
 	}
-	info := gopacket.CaptureInfo{Timestamp: p.Time, Length: max(p.Len, len(data)), CaptureLength: min(len(data), w.snapLen)}
+	info := gopacket.CaptureInfo{Timestamp: p.Time, Length: length, CaptureLength: min(len(data), w.snapLen)}
 	if p.Refused {
 		info.InterfaceIndex = 1
 	}
-	err := w.ng.WritePacketWithOptions(info, data[:info.CaptureLength], options)
-	if err == nil {
-		err = w.ng.Flush()
+	if err := w.ng.WritePacketWithOptions(info, data[:info.CaptureLength], options); err != nil {
+		return err
 	}
-	w.err = err
-	w.filled.Signal()
-	return err
+	return w.ng.Flush()
+}
+
+// Size returns the octets of the capture so far, those that wait to be written among them.
+func (w *Writer) Size() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.buffer.total
 }
 
 // Err returns the first error of the capture.
@@ -201,7 +202,10 @@ func (w *Writer) Err() error {
 // Close writes what is left and returns the first error of the capture.
 func (w *Writer) Close() error {
 	w.mu.Lock()
-	w.closed = true
+	if !w.closed {
+		w.closed = true
+		close(w.closing)
+	}
 	w.mu.Unlock()
 	w.filled.Signal()
 	w.emptied.Broadcast()
@@ -234,7 +238,10 @@ func (w *Writer) run() {
 			return
 		}
 		spare = full
-		time.Sleep(flushInterval)
+		select {
+		case <-w.closing:
+		case <-time.After(flushInterval):
+		}
 	}
 }
 

@@ -60,7 +60,7 @@ func TestWriterReadsBack(t *testing.T) {
 	o, pieces := tcpPartial([]byte("hello"))
 	before := bytes.Join(pieces, nil)
 	at := time.Date(2031, 2, 3, 4, 5, 6, 123456789, time.UTC)
-	w.Tap(link.Out, at, o, pieces)
+	tap(w, link.Out, at, o, pieces)
 	long := strings.Repeat("é", 40000)
 	if err := w.Write(&Packet{Direction: link.In, Time: at.Add(1), Pieces: [][]byte{{0x45, 1, 2}},
 		Comments: []string{"why: RTO", "second", long}}); err != nil {
@@ -108,7 +108,7 @@ func TestWriterReadsBack(t *testing.T) {
 func TestWriterSnapLen(t *testing.T) {
 	var file bytes.Buffer
 	w, _ := NewWriter(&file, Options{SnapLen: 60})
-	w.Tap(link.In, time.Now(), link.Offload{}, [][]byte{make([]byte, 100)})
+	tap(w, link.In, time.Now(), link.Offload{}, [][]byte{make([]byte, 100)})
 	w.Close()
 	r, err := pcapgo.NewNgReader(&file, pcapgo.NgReaderOptions{})
 	if err != nil {
@@ -137,7 +137,7 @@ func TestWriterTshark(t *testing.T) {
 	}
 	for _, n := range []int{1, 100, 1460, 60001} {
 		o, pieces := tcpPartial(make([]byte, n))
-		w.Tap(link.Out, time.Now(), o, pieces)
+		tap(w, link.Out, time.Now(), o, pieces)
 	}
 	w.Write(&Packet{Time: time.Now(), Pieces: [][]byte{{0x45}}, Comments: []string{"torn"}})
 	if err := errors.Join(w.Close(), file.Close()); err != nil {
@@ -205,13 +205,13 @@ func TestWriterFlushes(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)
-		w.Tap(link.In, time.Now(), link.Offload{}, [][]byte{{0x45}})
+		tap(w, link.In, time.Now(), link.Offload{}, [][]byte{{0x45}})
 		synctest.Wait()
 		if n := file.packets(t); n != 1 {
 			t.Errorf("%d packets at once", n)
 		}
 		for range 1000 {
-			w.Tap(link.In, time.Now(), link.Offload{}, [][]byte{make([]byte, 1500)})
+			tap(w, link.In, time.Now(), link.Offload{}, [][]byte{make([]byte, 1500)})
 			time.Sleep(time.Microsecond)
 		}
 		time.Sleep(flushInterval)
@@ -250,7 +250,7 @@ func TestWriterConcurrent(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			for range 500 {
-				w.Tap(link.Out, time.Now(), link.Offload{}, [][]byte{make([]byte, 40), make([]byte, 100)})
+				tap(w, link.Out, time.Now(), link.Offload{}, [][]byte{make([]byte, 40), make([]byte, 100)})
 			}
 		})
 	}
@@ -284,7 +284,7 @@ func TestFollow(t *testing.T) {
 	r.Next(&first)
 	r.Trace(&trace.Event{Kind: trace.PacketIn, Time: at, Drop: "tcp-paws", Pieces: [][]byte{make([]byte, 20)}})
 	r.Close()
-	w.Follow(r)
+	Follow(r, w.Write)
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}

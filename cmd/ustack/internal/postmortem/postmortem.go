@@ -1,0 +1,218 @@
+// Package postmortem keeps the last packets of each connection, and writes them to a file of their own when a connection
+// dies: by a reset, a time-out, or because an end has given up.
+package postmortem
+
+import (
+	"container/list"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"ustack/stack/tcb"
+	"ustack/stack/trace"
+	"ustack/stack/trace/pcapng"
+)
+
+const (
+	// MaxPackets is the most that may be kept of one connection.
+	MaxPackets = 4096
+	// keptPackets is how many are kept of all: so many connections, divided by how many each may have.
+	keptPackets = 64 << 10
+	// maxFiles is where the writing ends.
+	maxFiles = 1000
+)
+
+// Config of a Keeper.
+type Config struct {
+	Packets int                                       // of each connection, 1 to MaxPackets
+	Options pcapng.Options                            // of each file; the comment is the Keeper's
+	Create  func(name string) (io.WriteCloser, error) // makes a file
+	Note    func(format string, args ...any)          // tells people what they should know
+}
+
+// Keeper keeps packets of the connections that have been busy last. Its memory is bounded.
+type Keeper struct {
+	config Config
+	flows  map[key]*list.Element // of *flow
+	recent *list.List            // the flow with the latest packet first
+	spare  []*flow
+	limit  int    // flows
+	lost   uint64 // events, so far
+	files  int
+	failed bool
+}
+
+// key is a connection.
+type key struct{ local, remote netip.AddrPort }
+
+// flow is what is kept of a connection.
+type flow struct {
+	key
+	packets []*packet // a circle, once it is full
+	next    int       // where the oldest is, then
+	seen    uint64    // packets so far
+	lost    uint64    // Keeper.lost at the last one
+}
+
+// packet is a record with octets of its own.
+type packet struct {
+	trace.Record
+	octets []byte
+}
+
+// New makes a Keeper.
+func New(c Config) *Keeper {
+	return &Keeper{config: c, flows: make(map[key]*list.Element), recent: list.New(), limit: keptPackets / c.Packets}
+}
+
+// Follow keeps what comes through r, until it is closed and empty.
+func (k *Keeper) Follow(r *trace.Ring) {
+	var rec trace.Record
+	for r.Next(&rec) {
+		k.add(&rec)
+	}
+}
+
+func (k *Keeper) add(rec *trace.Record) {
+	k.lost += rec.Lost
+	switch {
+	case !rec.Local.IsValid():
+	case rec.Kind == trace.Ended:
+		k.end(key{rec.Local, rec.Remote}, rec)
+	case rec.Pieces != nil:
+		k.flow(key{rec.Local, rec.Remote}).add(rec, k)
+	}
+}
+
+// flow returns the flow of that name as the most recent one. Where there are too many the one that has been quiet for the
+// longest goes.
+func (k *Keeper) flow(name key) *flow {
+	if e := k.flows[name]; e != nil {
+		k.recent.MoveToFront(e)
+		return e.Value.(*flow)
+	}
+	if k.recent.Len() >= k.limit {
+		k.forget(k.recent.Back())
+	}
+	f := &flow{}
+	if n := len(k.spare); n > 0 {
+		f, k.spare = k.spare[n-1], k.spare[:n-1]
+	}
+	f.key, f.next, f.seen, f.lost = name, 0, 0, k.lost
+	k.flows[name] = k.recent.PushFront(f)
+	return f
+}
+
+// forget gives the memory of a flow to the next.
+func (k *Keeper) forget(e *list.Element) {
+	f := k.recent.Remove(e).(*flow)
+	delete(k.flows, f.key)
+	f.packets = f.packets[:0]
+	k.spare = append(k.spare, f)
+}
+
+// add keeps a packet, in the place of the oldest if there are enough.
+func (f *flow) add(rec *trace.Record, k *Keeper) {
+	p := f.place(k.config.Packets)
+	p.Set(rec)
+	p.octets = append(p.octets[:0], rec.Pieces[0]...)
+	p.Pieces[0] = p.octets
+	p.Lost, f.lost = k.lost-f.lost, k.lost
+	f.seen++
+}
+
+// place returns where the next packet goes, of at most limit: to the memory of another, if there is one.
+func (f *flow) place(limit int) *packet {
+	n := len(f.packets)
+	if n == limit {
+		p := f.packets[f.next]
+		f.next = (f.next + 1) % n
+		return p
+	}
+	if n < cap(f.packets) {
+		f.packets = f.packets[:n+1] // what a flow before this one had there is still there
+	} else {
+		f.packets = append(f.packets, nil)
+	}
+	if f.packets[n] == nil {
+		f.packets[n] = new(packet)
+	}
+	return f.packets[n]
+}
+
+// deaths are the ends that are worth a file, and what they are called in its name.
+var deaths = []struct {
+	err  error
+	name string
+}{{tcb.ErrReset, "reset"}, {tcb.ErrRefused, "refused"}, {tcb.ErrTimeout, "timeout"}, {tcb.ErrAborted, "aborted"}}
+
+// end writes what is kept of a connection, if it did not end in order, and forgets it.
+func (k *Keeper) end(name key, rec *trace.Record) {
+	e := k.flows[name]
+	if e == nil {
+		return
+	}
+	for _, d := range deaths {
+		if errors.Is(rec.Err, d.err) {
+			k.bury(e.Value.(*flow), d.name, rec)
+			break
+		}
+	}
+	k.forget(e)
+}
+
+// bury writes a file, unless there are enough.
+func (k *Keeper) bury(f *flow, why string, rec *trace.Record) {
+	switch {
+	case k.failed:
+		return
+	case k.files == maxFiles:
+		k.failed = true
+		k.config.Note("%d connections have died and are in files: no more are written", maxFiles)
+		return
+	}
+	k.files++
+	if err := k.write(f, fileName(f.key, why, rec.Time), rec); err != nil {
+		k.failed = true
+		k.config.Note("the packets of a connection that died cannot be written, nor those of the next: %v", err)
+	}
+}
+
+func (k *Keeper) write(f *flow, name string, rec *trace.Record) error {
+	file, err := k.config.Create(name)
+	if err != nil {
+		return err
+	}
+	o := k.config.Options
+	o.Comment = f.epitaph(rec)
+	w, err := pcapng.NewWriter(file, o)
+	if err != nil {
+		return errors.Join(err, file.Close())
+	}
+	for i := range f.packets {
+		p := pcapng.PacketOf(&f.packets[(f.next+i)%len(f.packets)].Record)
+		w.Write(&p) // Close returns the first error
+	}
+	return errors.Join(w.Close(), file.Close())
+}
+
+// epitaph says of whom a file is, and why.
+func (f *flow) epitaph(rec *trace.Record) string {
+	s := fmt.Sprintf("%v to %v: %s", f.remote, f.local, trace.AppendComment(nil, &rec.Event))
+	if n := f.seen - uint64(len(f.packets)); n > 0 {
+		s += "; " + strconv.FormatUint(n, 10) + " packets before these are forgotten"
+	}
+	return s
+}
+
+// fileName names a file by the ends of the connection, the peer first, what became of it, and when. Colons are for drives
+// and hosts elsewhere: those of IPv6 become underscores.
+func fileName(f key, why string, at time.Time) string {
+	name := fmt.Sprintf("%v-%d-%v-%d-%s-%s.pcapng", f.remote.Addr(), f.remote.Port(), f.local.Addr(), f.local.Port(), why,
+		at.UTC().Format("20060102T150405.000000Z"))
+	return strings.ReplaceAll(name, ":", "_")
+}
