@@ -131,14 +131,15 @@ func (j *Joiner) AppendComment(b []byte, e *Event) []byte {
 }
 
 // AppendNames appends, each behind a " · ", what AppendComment says of the answers that begin or end in a part of the
-// packet that e is about: in so many octets of its payload, behind the first skip of them.
+// packet that e is about: in so many octets of its payload, if there are, behind the first skip of them.
 func (j *Joiner) AppendNames(b []byte, e *Event, skip, octets int) []byte {
 	f := j.flows[flowEnds{e.Local, e.Remote}]
 	if f == nil || e.Kind != PacketOut || e.Segment == nil || e.State == nil {
 		return b
 	}
-	from := f.place(e.Offset()) + int64(skip)
-	return f.appendNames(b, from, from+int64(octets))
+	from := f.place(e.Offset())
+	octets = min(octets, e.Payload-skip)
+	return f.appendNames(b, from+int64(skip), from+int64(skip+octets))
 }
 
 // appendNames names the answers that begin or end between two offsets.
