@@ -1,11 +1,17 @@
 package e2e
 
 import (
+	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"io"
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -164,4 +170,55 @@ func carried(events []traced, way string, octet int64) bool {
 		}
 	}
 	return false
+}
+
+// namedAnswer is what the comment of a packet says of an answer.
+var namedAnswer = regexp.MustCompile(` · answer (\d+)( begins| ends|): 200 GET (\S+)`)
+
+// TestPcapNamesAnswers: in a capture the packets that carry the first and the last octet of an answer name it, also those
+// of super-segments.
+func TestPcapNamesAnswers(t *testing.T) {
+	need(t, "tshark", "curl")
+	file := filepath.Join(t.TempDir(), "served.pcapng")
+	s := serve(t, "--pcap", file)
+	base := "http://" + addr4 + "/_/"
+	paths := []string{"hello?1", "bytes/300000?2", "hello?3", "bytes/5000?4"}
+	args := []string{"-o", "/dev/null"}
+	for _, p := range paths {
+		args = append(args, "-o", "/dev/null", base+p)
+	}
+	curl(t, 20*time.Second, args[2:]...)
+	s.stop()
+	out, err := exec.CommandContext(t.Context(), "tshark", "-r", file, "-T", "fields", "-E", "separator=|", "-e", "tcp.payload", "-e", "frame.comment").Output()
+	if err != nil {
+		t.Fatalf("tshark: %v", err)
+	}
+	var begun, ended []string
+	for line := range strings.Lines(string(out)) {
+		payload, comment, _ := strings.Cut(strings.TrimSpace(line), "|")
+		octets, err := hex.DecodeString(payload)
+		if err != nil {
+			t.Fatalf("%q: %v", payload, err)
+		}
+		heads := 0
+		for _, m := range namedAnswer.FindAllStringSubmatch(comment, -1) {
+			if m[2] != " ends" {
+				begun = append(begun, m[1]+m[3])
+				heads++
+			}
+			if m[2] != " begins" {
+				ended = append(ended, m[1]+m[3])
+			}
+		}
+		if n := bytes.Count(octets, []byte("HTTP/1.1 200 OK\r\n")); n != heads {
+			t.Errorf("a packet with the heads of %d answers says %q", n, comment)
+		}
+	}
+	var want []string
+	for i, p := range paths {
+		want = append(want, strconv.Itoa(i+1)+"/_/"+p)
+	}
+	if !slices.Equal(begun, want) || !slices.Equal(ended, want) {
+		t.Errorf("begun %v, ended %v: want each of %v once", begun, ended, want)
+	}
 }
