@@ -13,6 +13,7 @@ import (
 func Follow(r *trace.Ring, write func(*Packet) error) {
 	var rec trace.Record
 	var joiner trace.Joiner
+	names := func(skip, octets int) string { return string(joiner.AppendNames(nil, &rec.Event, skip, octets)) }
 	var lost uint64 // events: not all of them were packets
 	for r.Next(&rec) {
 		lost += rec.Lost
@@ -22,7 +23,7 @@ func Follow(r *trace.Ring, write func(*Packet) error) {
 		}
 		rec.Lost, lost = lost, 0
 		p := PacketOf(&rec)
-		p.Names = func(skip, octets int) string { return string(joiner.AppendNames(nil, &rec.Event, skip, octets)) }
+		p.Names = names
 		write(&p)
 		runtime.Gosched() // a stack with one P shall not wait for the rest
 	}
