@@ -89,6 +89,13 @@ func (r *Ring) Only(kinds ...Kind) {
 	}
 }
 
+// Except makes r not keep events of these kinds. It is for before the first Trace, too.
+func (r *Ring) Except(kinds ...Kind) {
+	for _, k := range kinds {
+		r.kinds &^= 1 << k
+	}
+}
+
 // Trace keeps e, or counts it as lost. It may be called from any goroutine.
 func (r *Ring) Trace(e *Event) {
 	if r.kinds>>e.Kind&1 == 0 {

@@ -29,6 +29,11 @@ func (s *Server) trace(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ring := trace.NewRing(ringEvents, 0)
+	for _, k := range []trace.Kind{trace.Held, trace.Sampled} { // the others are few, or comments need them
+		if !f.takesKind(k) {
+			ring.Except(k)
+		}
+	}
 	s.cfg.Hub.Add(ring)
 	defer s.cfg.Hub.Remove(ring)
 	for _, end := range []context.Context{r.Context(), s.closing} {

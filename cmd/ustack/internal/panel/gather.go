@@ -112,7 +112,7 @@ func (g *gatherer) now() int64 { return time.Since(g.start).Milliseconds() }
 
 func (g *gatherer) add(rec *trace.Record) {
 	f := flow{unmap(rec.Local), unmap(rec.Remote)}
-	skip := rec.Kind == trace.Sampled || g.skip(f) // the segment before a sample tells of the smoothed one
+	skip := g.skip(f)
 	if skip && rec.Lost == 0 {
 		return
 	}
