@@ -159,9 +159,10 @@ func appendEscaped(b []byte, s string) []byte {
 	return b
 }
 
-// log counts x, whose answer is complete, and tells the access log about it.
+// log counts x, whose answer is complete, and tells the tracer and the access log about it.
 func (c *conn) log(x *exchange) {
 	c.count(x)
+	c.noteEnd(x)
 	if c.srv.AccessLog == nil {
 		return
 	}

@@ -16,11 +16,19 @@ type scripted struct {
 	writes   int
 	discards int
 	reader   reader
+	read     int64
+	written  int64
 }
 
-func (c *scripted) SetReader(r reader)                 { c.reader = r }
-func (c *scripted) Peek() ([]byte, []byte, error)      { return c.in, nil, nil }
-func (c *scripted) Discard(n int) error                { c.in = c.in[n:]; c.discards++; return nil }
+func (c *scripted) SetReader(r reader)            { c.reader = r }
+func (c *scripted) Peek() ([]byte, []byte, error) { return c.in, nil, nil }
+func (c *scripted) Discard(n int) error {
+	c.in = c.in[n:]
+	c.discards++
+	c.read += int64(n)
+	return nil
+}
+func (c *scripted) Octets() (int64, int64)             { return c.read, c.written }
 func (c *scripted) Done() <-chan struct{}              { return nil }
 func (c *scripted) Read(p []byte) (int, error)         { return 0, io.EOF }
 func (c *scripted) Close() error                       { return nil }
@@ -49,8 +57,14 @@ func newScripted(tb testing.TB, tune func(*Server)) *scripted {
 
 func reuse(s *Server) { s.ReuseRequests = true }
 
+func traced(s *Server) {
+	s.ReuseRequests = true
+	s.SetTracer(func(*Event) {})
+}
+
 func (c *scripted) Write(p []byte) (int, error) {
 	c.out += len(p)
+	c.written += int64(len(p))
 	c.writes++
 	c.last = append(c.last[:0], p...)
 	return len(p), nil
@@ -75,9 +89,13 @@ func pipelined(get []byte) []byte { return bytes.Repeat(get, 16) }
 // TestAllocs: a simple GET costs the objects that its handler may keep and nothing else: the head's string, the
 // exchange and two Headers of two allocations each (one, when there is no field); for more than
 // a few fields, the values' slice and a larger map.
-// With reused requests it costs nothing, nor does the access log.
+// With reused requests it costs nothing, nor does the access log, nor a tracer.
 func TestAllocs(t *testing.T) {
 	logged := func(s *Server) { s.ReuseRequests, s.AccessLog = true, func(*Entry) {} }
+	tracedNoMore := func(s *Server) {
+		traced(s)
+		s.SetTracer(nil)
+	}
 	for _, tt := range []struct {
 		name  string
 		tune  func(*Server)
@@ -94,6 +112,9 @@ func TestAllocs(t *testing.T) {
 		{"reused, browser", reuse, browseGet, 1, 0},
 		{"reused, pipelined", reuse, pipelined(simpleGet), 16, 0},
 		{"reused, logged", logged, simpleGet, 1, 0},
+		{"reused, traced", traced, simpleGet, 1, 0},
+		{"reused, pipelined, traced", traced, pipelined(simpleGet), 16, 0},
+		{"reused, traced no more", tracedNoMore, simpleGet, 1, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newScripted(t, tt.tune)

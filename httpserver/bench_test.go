@@ -11,8 +11,10 @@ import (
 )
 
 // BenchmarkGet is one request at a time, BenchmarkPipeline a burst of 16, told per request, BenchmarkBrowser a request
-// with a browser's fields. The requests are reused unless the name says Fresh.
+// with a browser's fields. The requests are reused unless the name says Fresh, and nobody is told of them unless it says
+// Traced.
 func BenchmarkGet(b *testing.B)           { benchmarkTurn(b, reuse, wrkGet, 1) }
+func BenchmarkGetTraced(b *testing.B)     { benchmarkTurn(b, traced, wrkGet, 1) }
 func BenchmarkGetFresh(b *testing.B)      { benchmarkTurn(b, nil, wrkGet, 1) }
 func BenchmarkPipeline(b *testing.B)      { benchmarkTurn(b, reuse, pipelined(wrkGet), 16) }
 func BenchmarkPipelineFresh(b *testing.B) { benchmarkTurn(b, nil, pipelined(wrkGet), 16) }

@@ -214,6 +214,7 @@ func (c *conn) turnAway() {
 	c.beginTurn()
 	c.requests++
 	x := &exchange{c: c, number: c.requests, place: 1}
+	c.noteRequest(x, 0)
 	c.refuse(x, refuse(http.StatusServiceUnavailable, "too many connections from your address"))
 	c.start()
 }

@@ -189,10 +189,12 @@ func (c *conn) loop() {
 		if c.phase != phaseServe {
 			return
 		}
+		b := c.buffer()
+		b.sent += c.turn.out.sent
 		if !c.release() {
 			continue
 		}
-		c.buffer().fill()
+		b.fill()
 		c.acquire(false)
 	}
 }

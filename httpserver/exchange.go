@@ -28,8 +28,9 @@ type exchange struct {
 	begun time.Duration // on the server's clock, if it is timed
 	text  []byte        // the head, which the Request's strings lie in
 
-	number int // of the request on its connection, from 1
-	place  int // in its burst, from 1
+	in     int64 // where the head begins in what was received, plus 1; 0: nobody is told of the exchange
+	number int   // of the request on its connection, from 1
+	place  int   // in its burst, from 1
 }
 
 // Beyond these sizes a used exchange is not kept.
@@ -66,7 +67,7 @@ func (x *exchange) reset(c *conn) {
 	}
 	x.c, x.body, x.framing, x.url, x.start = c, nil, framing{}, url.URL{}, time.Time{}
 	x.head = head{header: x.header, values: x.values}
-	x.ctx = requestContext{}
+	x.ctx, x.in = requestContext{}, 0
 	x.w = response{hdr: x.w.hdr}
 	// prepare writes the rest, which is req
 }
@@ -162,6 +163,7 @@ func (c *conn) take(p []byte) (*exchange, *protocolError) {
 	c.requests++
 	c.turn.burst++
 	x.number, x.place = c.requests, c.turn.burst
+	c.noteRequest(x, len(p))
 	return x, perr
 }
 
@@ -262,6 +264,8 @@ func (c *conn) failed(x *exchange, v any) {
 		c.writeRefusal(x, refuse(http.StatusInternalServerError, "the handler failed"))
 	case clean:
 		x.w.status, x.w.headSize, x.w.written = 0, 0, 0
+	default:
+		c.turn.out.discard() // what has not left stays
 	}
 	c.log(x)
 	if clean {
@@ -327,18 +331,23 @@ func (c *conn) refuse(x *exchange, err *protocolError) {
 // refusePartial refuses a request whose head is not complete. Of what came of it, HEAD matters: its answer has no content.
 func (c *conn) refusePartial(err *protocolError) {
 	x := &exchange{c: c}
-	if c.hasPartial() && bytes.HasPrefix(c.residue.partial, []byte("HEAD ")) {
+	if c.hasPartial() {
+		x.text = c.residue.partial
+	}
+	if bytes.HasPrefix(x.text, []byte("HEAD ")) {
 		x.method = http.MethodHead
 	}
 	c.requests++
 	c.turn.burst++
 	x.number, x.place = c.requests, c.turn.burst
+	c.noteRequest(x, len(x.text))
 	c.refuse(x, err)
 }
 
 // writeRefusal writes a complete answer that says what was wrong.
 func (c *conn) writeRefusal(x *exchange, err *protocolError) {
-	x.w.status, x.w.close = err.status, true
+	w := &x.w
+	w.status, w.close = err.status, true
 	text := strconv.Itoa(err.status) + " " + http.StatusText(err.status) + ": " + err.reason + "\n"
 	b := c.srv.appendStart(make([]byte, 0, 512), err.status)
 	if err.status == http.StatusServiceUnavailable {
@@ -347,12 +356,13 @@ func (c *conn) writeRefusal(x *exchange, err *protocolError) {
 	b = append(b, "Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nContent-Length: "...)
 	b = strconv.AppendInt(b, int64(len(text)), 10)
 	b = append(b, "\r\nConnection: close\r\n\r\n"...)
-	x.w.headSize = int64(len(b))
-	if x.method != http.MethodHead {
+	w.headSize, w.length, w.written = int64(len(b)), int64(len(text)), 0
+	w.noBody, w.chunked, w.head = false, false, x.method == http.MethodHead
+	if !w.head {
 		b = append(b, text...)
-		x.w.written = int64(len(text))
+		w.written = w.length
 	}
-	c.turn.out.write(b)
+	c.turn.out.begin(w, b, nil, nil, nil)
 }
 
 // generalOptions answers "OPTIONS *" (RFC 9110, 9.3.7).
@@ -366,7 +376,8 @@ func (c *conn) hijack() (net.Conn, *bufio.ReadWriter, error) {
 	c.settle()
 	if b := c.buffer(); b != nil {
 		b.unwatch()
-		early = b.take()
+		a, _, _ := b.Peek()
+		early = bytes.Clone(a)
 	} else {
 		c.events().SetReader(nil)
 	}

@@ -21,7 +21,9 @@ type pipeEnd struct {
 	peer *pipeEnd
 
 	in      []byte
-	fin     bool // the peer's FIN is in
+	read    int64 // octets taken from in
+	sent    int64 // octets that the peer was given
+	fin     bool  // the peer's FIN is in
 	err     error
 	closed  bool
 	shut    bool // our FIN is out
@@ -130,8 +132,15 @@ func (e *pipeEnd) Discard(n int) error {
 	}
 	clear(e.in[:n]) // who keeps a view will see it
 	e.in = e.in[n:]
+	e.read += int64(n)
 	e.p.cond.Broadcast()
 	return nil
+}
+
+func (e *pipeEnd) Octets() (read, written int64) {
+	e.p.mu.Lock()
+	defer e.p.mu.Unlock()
+	return e.read, e.sent
 }
 
 func (e *pipeEnd) Done() <-chan struct{} { return e.done }
@@ -184,6 +193,7 @@ func (e *pipeEnd) Read(p []byte) (int, error) {
 		case len(e.in) > 0:
 			n := copy(p, e.in)
 			e.in = e.in[n:]
+			e.read += int64(n)
 			e.p.cond.Broadcast()
 			return n, nil
 		case e.err != nil:
@@ -223,6 +233,7 @@ func (e *pipeEnd) write(p []byte) (n int, err error) {
 		}
 		if m > 0 {
 			e.peer.in = append(e.peer.in, p[:m]...)
+			e.sent += int64(m)
 			n += m
 			p = p[m:]
 			e.peer.news()

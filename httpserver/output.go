@@ -31,13 +31,14 @@ type output struct {
 	nc   net.Conn
 	buf  []byte
 	sent int64 // bytes the connection took, in this turn
+	base int64 // and before it; -1: nobody has asked
 	err  error // the connection's, for good; set by fail
 }
 
 // connect makes nc the connection that is written to. Nothing is gathered: the last one has been flushed or discarded.
 func (o *output) connect(nc net.Conn) {
 	o.mu.Lock()
-	o.nc, o.sent = nc, 0
+	o.nc, o.sent, o.base = nc, 0, -1
 	o.stall.paces[writing] = pace{}
 	if o.err != nil {
 		o.err = nil
@@ -90,6 +91,9 @@ func (o *output) begin(w *response, fields, framing, staged, p []byte) (int, err
 	defer o.mu.Unlock()
 	w.begun = true
 	w.start = o.sent + int64(len(o.buf))
+	if w.x.in > 0 {
+		w.tellResponse(o)
+	}
 	if b := o.buf; b != nil && len(b)+len(fields)+len(framing)+len(staged)+len(p) < outputSize { // as most times in a burst
 		o.buf = append(append(append(append(b, fields...), framing...), staged...), p...)
 		return len(p), nil

@@ -48,11 +48,11 @@ type response struct {
 	duplex    bool // EnableFullDuplex was called
 	beside    bool // other requests of the connection are served at the same time
 	deadlines bool // the handler set a deadline, which ends with the request
+	begun     bool // the final head is in the output; guarded by the output's lock
 
 	fields   fieldSet // what the handler's fields say about framing
 	length   int64    // declared or found length of the body; -1 unknown
 	written  int64    // bytes the handler wrote
-	begun    bool     // the final head is in the output; guarded by the output's lock
 	start    int64    // where in the output the answer begins; guarded by the output's lock
 	headSize int64
 	stage    []byte // the turn's: status line and settled fields, until they are committed; then body bytes

@@ -98,6 +98,7 @@ type Server struct {
 	lastID    atomic.Uint64
 	lingering atomic.Int32 // plain connections that do
 	stamp     atomic.Pointer[stamp]
+	tracer    atomic.Pointer[func(*Event)]
 	turns     sync.Pool // of *turn
 	stats     statCounters
 

@@ -16,6 +16,8 @@ type eventConn interface {
 	// with itself. It may block. Nil ends the calls.
 	SetReader(r reader)
 	source
+	// Octets returns how many octets of what has arrived were read or discarded, and how many were written.
+	Octets() (read, written int64)
 	// Done is closed when the connection is dead: reset, or timed out.
 	Done() <-chan struct{}
 }
@@ -56,10 +58,13 @@ type bufSource struct {
 	mu       sync.Mutex
 	buf      []byte
 	r, w     int // buf[r:w] is received and not discarded
+	received int64
 	err      error
 	watching bool     // a goroutine fills the empty buffer, so as to see a reset while a handler runs
 	resets   []func() // to call then
 	watched  sync.Cond
+
+	sent int64 // bytes the connection took, in the turns before this one; the owner's
 }
 
 const sourceSize = 4 << 10
@@ -96,6 +101,13 @@ func (s *bufSource) Discard(n int) error {
 	defer s.mu.Unlock()
 	s.r = min(s.r+n, s.w)
 	return nil
+}
+
+// taken returns how many octets were read or discarded.
+func (s *bufSource) taken() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.received - int64(s.w-s.r)
 }
 
 // take empties the buffer and returns a copy of what was in it.
@@ -150,6 +162,7 @@ func (s *bufSource) receive(p []byte) (int, error) {
 	s.mu.Unlock()
 	n, err := s.nc.Read(p)
 	s.mu.Lock()
+	s.received += int64(n)
 	if n == 0 && err == nil {
 		err = io.ErrNoProgress
 	}

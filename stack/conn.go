@@ -371,6 +371,11 @@ func (c *Conn) LocalAddr() net.Addr { return tcpAddr(c.key.local, c.key.lport) }
 // RemoteAddr returns the peer's end, a *net.TCPAddr.
 func (c *Conn) RemoteAddr() net.Addr { return tcpAddr(c.key.remote, c.key.rport) }
 
+// LocalAddrPort returns our end without an allocation.
+func (c *Conn) LocalAddrPort() netip.AddrPort {
+	return netip.AddrPortFrom(c.key.local.Netip(), c.key.lport)
+}
+
 // RemoteAddrPort returns the peer's end without an allocation.
 func (c *Conn) RemoteAddrPort() netip.AddrPort {
 	return netip.AddrPortFrom(c.key.remote.Netip(), c.key.rport)
@@ -397,8 +402,8 @@ type Info struct {
 // Info returns the state of the connection. Of one that is over it is the last one.
 func (c *Conn) Info() Info {
 	i := Info{
-		Local:  netip.AddrPortFrom(c.key.local.Netip(), c.key.lport),
-		Remote: netip.AddrPortFrom(c.key.remote.Netip(), c.key.rport),
+		Local:  c.LocalAddrPort(),
+		Remote: c.RemoteAddrPort(),
 	}
 	c.lock()
 	defer c.unlock()

@@ -108,7 +108,7 @@ func (p *nodePlan) captureOptions() pcapng.Options {
 
 // follow returns the ring for a stack: what it keeps is written.
 func (c *capture) follow(p *nodePlan) *trace.Ring {
-	c.ring, c.done = captureRing(p.snapLen), make(chan struct{})
+	c.ring, c.done = captureRing(p.snapLen, trace.Response, trace.ResponseEnd, trace.Ended), make(chan struct{})
 	go func() {
 		defer close(c.done)
 		pcapng.Follow(c.ring, c.files.Write)

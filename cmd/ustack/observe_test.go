@@ -185,14 +185,14 @@ func TestTraceCommand(t *testing.T) {
 		t.Errorf("code %d: want five lines:\n%s", code, out)
 	}
 	for _, l := range lines {
-		if !regexp.MustCompile(`^ *\d+\.\d{6} 10\.90\.0\.2:80 [←→×•↔] 10\.90\.0\.1:\d+ .+`).MatchString(l) {
+		if !regexp.MustCompile(`^ *\d+\.\d{6} 10\.90\.0\.2:80 [←→×•↔⇐⇒] 10\.90\.0\.1:\d+ .+`).MatchString(l) {
 			t.Errorf("%q", l)
 		}
 	}
-	code, out, _ = tracing(t, c, "--control", socket, "--json", "--count", "3", "--in=false", "--held=false", "--state=false", "--rtt=false")()
+	code, out, _ = tracing(t, c, "--control", socket, "--json", "--count", "3", "--in=false", "--held=false", "--state=false", "--rtt=false", "--request=false", "--response=false")()
 	for line := range strings.Lines(out) {
 		var e control.Event
-		if err := json.Unmarshal([]byte(line), &e); err != nil || e.Event != "out" && e.Event != "ended" || e.Comment != "" {
+		if err := json.Unmarshal([]byte(line), &e); err != nil || e.Event != "out" && e.Event != "ended" && e.Event != "response-end" || e.Comment != "" {
 			t.Errorf("%s: %v", line, err)
 		}
 	}
@@ -248,7 +248,7 @@ func TestObserveRefuses(t *testing.T) {
 		"trace --peer x":         "want an address",
 		"trace --port 0":         "want a port",
 		"trace --count=-1":       "want 1 or more",
-		"trace --in=0 --out=0 --held=0 --ended=0 --state=0 --rtt=0": "nothing is left",
+		"trace --in=0 --out=0 --held=0 --ended=0 --state=0 --rtt=0 --request=0 --response=0 --response-end=0": "nothing is left",
 		"trace me":           "unknown argument",
 		"top --interval 1ms": "want 50ms or more",
 	} {

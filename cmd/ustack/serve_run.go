@@ -97,6 +97,7 @@ func prepare(p *plan, c *console, open func(*nodePlan, *console) (*node, error))
 			return nil, errors.Join(err, s.shutdown(context.Background()))
 		}
 	}
+	s.traceHTTP()
 	s.glass.open(s)
 	return s, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"ustack/cmd/ustack/internal/control"
 	"ustack/cmd/ustack/internal/traceview"
+	"ustack/stack/trace"
 
 	"github.com/spf13/cobra"
 )
@@ -24,10 +25,11 @@ type traceOptions struct {
 
 // kindUsages say what the flags are for that are named like control.Kinds.
 var kindUsages = [...]string{"packets that come in", "packets that go out", "pauses of connections, with what they wait for", "ends of connections",
-	"changes of state and phase", "round-trip times as they are measured [with --mermaid false]"}
+	"changes of state and phase", "round-trip times as they are measured [with --mermaid false]",
+	"HTTP requests, when their heads have been read", "HTTP answers, when they begin", "HTTP answers, when they are over"}
 
 // rttKind is the place of the round-trip times among them.
-const rttKind = len(kindUsages) - 1
+const rttKind = int(trace.Sampled)
 
 // diagramEvents is how many events a diagram has when nobody says: what Mermaid draws without being told to draw more.
 const diagramEvents = 300
@@ -38,8 +40,9 @@ func newTraceCommand() *cobra.Command {
 		Use:   "trace [flags]",
 		Short: "show what a running ustack serve does, as it does it, and why",
 		Long: "trace writes a line for each packet of a running `ustack serve`, for each pause with what it waits for, for each change\n" +
-			"of state and phase, for each round-trip time as measured, and for each end of a connection. Times count from the first\n" +
-			"event. docs/trace.md explains the events. A reader that is too slow loses events, and is told how many.\n\n" +
+			"of state and phase, for each round-trip time as measured, for each HTTP request and answer, and for each end of a\n" +
+			"connection. Times count from the first event. docs/trace.md explains the events. A reader that is too slow loses events,\n" +
+			"and is told how many.\n\n" +
 			"With --mermaid it draws the first connection it sees, up to its end, in the language of Mermaid.",
 		Example: "  ustack trace --held=false\n  ustack trace --peer 10.90.0.1 --port 80 --json\n  ustack trace --mermaid > connection.mmd",
 		Args:    noArguments,
@@ -96,7 +99,7 @@ func (o *traceOptions) check() (*control.Filter, error) {
 		}
 	}
 	if len(f.Kinds) == 0 {
-		return nil, errors.New("nothing is left to show: all of --in, --out, --held, --ended, --state and --rtt are off")
+		return nil, errors.New("nothing is left to show: all kinds of events are off")
 	}
 	if o.mermaid && o.count == 0 {
 		o.count = diagramEvents

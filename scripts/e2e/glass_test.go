@@ -59,10 +59,11 @@ func (f fields) maybe(t *testing.T, name string) float64 {
 	return f.number(t, name)
 }
 
-// millis is the time in "busy:300ms".
+// millis is the time in "busy:300ms", or in "cwnd_limited:200ms(66.7%)".
 func (f fields) millis(t *testing.T, name string) float64 {
 	t.Helper()
-	d, err := time.ParseDuration(f[name])
+	value, _, _ := strings.Cut(f[name], "(")
+	d, err := time.ParseDuration(value)
 	if err != nil {
 		t.Fatalf("%s is %q in %v", name, f[name], f)
 	}

@@ -50,6 +50,8 @@ func appendWhat(b []byte, e *Event) []byte {
 		return appendChange(b, e)
 	case e.Kind == Sampled:
 		return appendMillis(b, "round-trip time ", e.State.Sample)
+	case e.HTTP != nil:
+		return appendExchange(b, e.Kind, e.HTTP)
 	case e.Drop != "":
 		return appendDrop(b, e.Drop)
 	case e.Kind == PacketOut && e.Segment != nil:

@@ -22,9 +22,14 @@ const (
 	Ended                 // a connection has left the stack, or gone to TIME-WAIT
 	Changed               // the state or the phase of a connection is another than was told before
 	Sampled               // the segment just told of has shown a round-trip time: Event.State.Sample
+
+	// A server above the stack tells of these: Event.HTTP.
+	Request     // the head of a request has been read
+	Response    // the first octet of its answer is about to be written
+	ResponseEnd // nothing more of the answer will be written
 )
 
-var kindNames = [...]string{"in", "out", "held", "ended", "state", "rtt"}
+var kindNames = [...]string{"in", "out", "held", "ended", "state", "rtt", "request", "response", "response-end"}
 
 // Kinds returns the names of all kinds.
 func Kinds() []string { return slices.Clone(kindNames[:]) }
@@ -56,8 +61,10 @@ type Event struct {
 	Was      tcb.State
 	WasPhase tcb.Phase
 
+	HTTP *Exchange // of Request, Response and ResponseEnd
+
 	// State is the connection after the event; nil: the packet belongs to none, or to a record of a handshake or of
-	// TIME-WAIT.
+	// TIME-WAIT, or the event is told by somebody who cannot know.
 	State *tcb.Snapshot
 }
 

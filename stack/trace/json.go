@@ -8,7 +8,7 @@ import (
 	"ustack/tcpseg"
 )
 
-// AppendJSON appends e as a JSON object in one line, as docs/trace.md describes it. Strings in it need no escapes.
+// AppendJSON appends e as a JSON object in one line, as docs/trace.md describes it.
 func AppendJSON(b []byte, e *Event) []byte {
 	b = append(append(b, `{"event":"`...), e.Kind.String()...)
 	b = e.Time.UTC().AppendFormat(append(b, `","time":"`...), time.RFC3339Nano)
@@ -39,6 +39,9 @@ func AppendJSON(b []byte, e *Event) []byte {
 		if e.Err != nil {
 			b = appendString(b, "error", e.Err.Error())
 		}
+	}
+	if e.HTTP != nil {
+		b = appendExchangeJSON(b, e.Kind, e.HTTP)
 	}
 	if e.Drop != "" {
 		b = appendString(b, "drop", e.Drop)
@@ -83,6 +86,7 @@ func appendConnection(b []byte, s *tcb.Snapshot) []byte {
 	return appendInt(b, "retransmits", int(s.Retransmits))
 }
 
+// appendString appends a string that needs no escapes.
 func appendString(b []byte, name, value string) []byte {
 	b = append(append(append(b, `,"`...), name...), `":"`...)
 	return append(append(b, value...), '"')

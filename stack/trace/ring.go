@@ -14,9 +14,10 @@ type Record struct {
 	Lost uint64 // events that found no room before this one
 	Len  int    // octets of the packet; Pieces has fewer where they were cut
 
-	header tcpseg.Header
-	state  tcb.Snapshot
-	piece  [1][]byte
+	header   tcpseg.Header
+	state    tcb.Snapshot
+	exchange keptExchange
+	piece    [1][]byte
 }
 
 // Set makes r a copy of rec, but for the octets of the packet, which it shares.
@@ -38,6 +39,9 @@ func (r *Record) keep(e *Event) {
 	if e.State != nil {
 		r.state = *e.State
 		r.State = &r.state
+	}
+	if e.HTTP != nil {
+		r.HTTP = r.exchange.keep(e.HTTP)
 	}
 	r.Len, r.Pieces = 0, nil
 }
@@ -82,6 +86,13 @@ func (r *Ring) Only(kinds ...Kind) {
 	r.kinds = 0
 	for _, k := range kinds {
 		r.kinds |= 1 << k
+	}
+}
+
+// Except makes r not keep events of these kinds. It is for before the first Trace, too.
+func (r *Ring) Except(kinds ...Kind) {
+	for _, k := range kinds {
+		r.kinds &^= 1 << k
 	}
 }
 

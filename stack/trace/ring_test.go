@@ -118,8 +118,9 @@ func (r *Record) octets() []byte {
 // TestRingOnly: other kinds take no room, and are not missed.
 func TestRingOnly(t *testing.T) {
 	r := NewRing(2, 4)
-	r.Only(PacketOut, Ended)
-	for _, k := range []Kind{Held, PacketIn, Ended, Held, PacketIn, PacketOut, PacketOut} {
+	r.Only(PacketOut, Sampled, Ended)
+	r.Except(Sampled, Held)
+	for _, k := range []Kind{Held, PacketIn, Sampled, Ended, Held, PacketIn, PacketOut, PacketOut} {
 		r.Trace(&Event{Kind: k})
 	}
 	var rec Record

@@ -16,18 +16,22 @@ const (
 )
 
 // Follow gives write the packets that r keeps, each with a comment, until r is closed and empty. An error is for Close to
-// tell.
+// tell. Where r keeps what a web server tells as well, the packets name the answers that begin and end in them.
 func Follow(r *trace.Ring, write func(*Packet) error) {
 	var rec trace.Record
+	var joiner trace.Joiner
+	names := func(skip, octets int) string { return string(joiner.AppendNames(nil, &rec.Event, skip, octets)) }
 	var lost uint64 // events: not all of them were packets
 	done := 0
 	for r.Next(&rec) {
 		lost += rec.Lost
+		joiner.Add(&rec.Event)
 		if rec.Pieces == nil {
 			continue
 		}
 		rec.Lost, lost = lost, 0
 		p := PacketOf(&rec)
+		p.Names = names
 		write(&p)
 		if done += p.Len + packetCost; done > turnCost {
 			done = 0

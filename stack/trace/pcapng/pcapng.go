@@ -5,6 +5,7 @@ package pcapng
 import (
 	"errors"
 	"io"
+	"math"
 	"net"
 	"runtime"
 	"strings"
@@ -48,6 +49,10 @@ type Packet struct {
 	Len       int // octets of the packet where Pieces hold only its start; 0: they hold all
 	Comments  []string
 	Refused   bool // the stack has refused it, in whole or in part
+
+	// Names returns what is to be said of some octets of the payload, behind the first skip of them: it goes into the last
+	// comment of the packet that carries them. Nil: nothing.
+	Names func(skip, octets int) string
 }
 
 // Writer writes packets to a file. Its methods may be called from any goroutine. A goroutine of
@@ -158,7 +163,7 @@ func (w *Writer) put(p *Packet) error {
 	if p.Offload.NeedsCsum && p.Len <= len(data) {
 		ippkt.FinishPartial(data, int(p.Offload.CsumStart), int(p.Offload.CsumOffset))
 	}
-	return w.putPacket(p, data, max(p.Len, len(data)), p.Comments)
+	return w.putPacket(p, data, max(p.Len, len(data)), p.named(p.Comments, 0, math.MaxInt))
 }
 
 // gather appends the octets of p.

@@ -26,7 +26,7 @@ func (w *Writer) putCut(p *Packet) error {
 			n = (length - headers + size - 1) / size
 		}
 		i++
-		return w.putPacket(p, b, whole, commentsOf(p.Comments, i, n))
+		return w.putPacket(p, b, whole, p.named(commentsOf(p.Comments, i, n), (i-1)*size, size))
 	})
 }
 
@@ -55,6 +55,23 @@ func number(comment string, i, n int) string {
 		b = append(append(b, separator...), state...)
 	}
 	return string(b)
+}
+
+// named returns comments with the names of a part of p's payload in the last of them, behind what the packet is.
+func (p *Packet) named(comments []string, skip, octets int) []string {
+	if p.Names == nil || len(comments) == 0 {
+		return comments
+	}
+	names := p.Names(skip, octets)
+	if names == "" {
+		return comments
+	}
+	last := len(comments) - 1
+	what, state, more := strings.Cut(comments[last], separator)
+	if what += names; more {
+		what += separator + state
+	}
+	return append(comments[:last:last], what)
 }
 
 // separator stands between what a comment says of a packet and what it says of the connection.

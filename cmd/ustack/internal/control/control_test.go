@@ -202,7 +202,9 @@ func TestTrace(t *testing.T) {
 		if e.Event != "in" || e.Flags == "" {
 			t.Fatalf("%s: want segments that come in", line)
 		}
-		octets += e.Payload
+		if e.Drop == "" { // a slow machine makes the peer send some again
+			octets += e.Payload
+		}
 	}
 	if octets != 3000 {
 		t.Errorf("events tell of %d octets, want 3000", octets)

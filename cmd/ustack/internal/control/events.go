@@ -29,6 +29,11 @@ func (s *Server) trace(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ring := trace.NewRing(ringEvents, 0)
+	for _, k := range []trace.Kind{trace.Held, trace.Sampled} { // the others are few, or comments need them
+		if !f.takesKind(k) {
+			ring.Except(k)
+		}
+	}
 	s.cfg.Hub.Add(ring)
 	defer s.cfg.Hub.Remove(ring)
 	for _, end := range []context.Context{r.Context(), s.closing} {
@@ -43,13 +48,19 @@ func (s *Server) trace(w http.ResponseWriter, r *http.Request) {
 func stream(out *lines, ring *trace.Ring, f *Filter) {
 	defer out.close()
 	var rec trace.Record
+	var comments *commenter
+	if f.Comments {
+		comments = new(commenter)
+	}
 	var line []byte
 	for ring.Next(&rec) {
 		if line = line[:0]; rec.Lost > 0 {
 			line = appendLost(line, rec.Lost)
 		}
+		comments.see(&rec.Event)
 		if f.takes(&rec.Event) {
-			line = appendEvent(line, &rec.Event, f.Comments)
+			line = trace.AppendJSON(line, &rec.Event)
+			line = append(comments.add(line, &rec.Event), '\n')
 		}
 		if len(line) > 0 && out.write(line) != nil {
 			return
@@ -66,16 +77,30 @@ func appendLost(b []byte, n uint64) []byte {
 	return append(b, "}\n"...)
 }
 
-func appendEvent(b []byte, e *trace.Event, comment bool) []byte {
-	b = trace.AppendJSON(b, e)
-	if comment {
-		text, err := json.Marshal(string(trace.AppendComment(nil, e)))
-		if err == nil { // as always with a string
-			b = append(append(b[:len(b)-1], `,"comment":`...), text...)
-			b = append(b, '}')
-		}
+// A commenter adds texts for people to events. It needs to see all, those as well that are filtered out. Nil adds none.
+type commenter struct {
+	joiner trace.Joiner
+	text   []byte
+}
+
+func (c *commenter) see(e *trace.Event) {
+	if c != nil {
+		c.joiner.Add(e)
 	}
-	return append(b, '\n')
+}
+
+// add adds the text to e as JSON, which ends with b.
+func (c *commenter) add(b []byte, e *trace.Event) []byte {
+	if c == nil {
+		return b
+	}
+	c.text = c.joiner.AppendComment(c.text[:0], e)
+	text, err := json.Marshal(string(c.text))
+	if err != nil { // never with a string
+		return b
+	}
+	b = append(append(b[:len(b)-1], `,"comment":`...), text...)
+	return append(b, '}')
 }
 
 // lines writes to a client. It gathers what comes in quick succession: an event costs no system call.

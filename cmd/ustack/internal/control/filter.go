@@ -102,10 +102,14 @@ func ParsePort(s string) (uint16, error) {
 	return uint16(n), nil
 }
 
+func (f *Filter) takesKind(k trace.Kind) bool {
+	return len(f.Kinds) == 0 || slices.Contains(f.Kinds, k.String())
+}
+
 // takes reports whether an event is one of those.
 func (f *Filter) takes(e *trace.Event) bool {
 	switch {
-	case len(f.Kinds) > 0 && !slices.Contains(f.Kinds, e.Kind.String()):
+	case !f.takesKind(e.Kind):
 		return false
 	case f.Peer.IsValid() && !f.Peer.Contains(e.Remote.Addr()):
 		return false

@@ -22,7 +22,8 @@ type recorded struct {
 	Samples []sample          `json:"rtt_samples"`
 	Changes []change          `json:"changes"` // of state and phase
 	Packets int               `json:"packets"` // in the capture
-	Lost    uint64            `json:"lost"`    // events of all connections that came too fast
+	Asked   []exchange        `json:"exchanges"`
+	Lost    uint64            `json:"lost"` // events of all connections that came too fast
 	Capture string            `json:"capture"`
 }
 
@@ -56,7 +57,7 @@ func (p *Panel) conn(w http.ResponseWriter, r *http.Request) {
 // find returns the connection of f; nil: it is none of the stack's.
 func (p *Panel) find(f flow) *stack.Conn {
 	for _, c := range p.stack.Conns() {
-		if c.RemoteAddrPort() == f.remote && c.Info().Local == f.local {
+		if c.RemoteAddrPort() == f.remote && c.LocalAddrPort() == f.local {
 			return c
 		}
 	}
@@ -70,6 +71,7 @@ func (r *recorder) facts() *recorded {
 		Since:  r.since.UTC().Format("2006-01-02T15:04:05.000Z07:00"),
 		Causes: maps.Clone(r.causes), Held: maps.Clone(r.held), Drops: maps.Clone(r.drops),
 		Samples: r.samples.list(), Changes: r.changes.list(), Packets: len(r.packets.places), Lost: r.lost, Capture: capturePath,
+		Asked: append([]exchange{}, r.asked.list...),
 	}
 }
 

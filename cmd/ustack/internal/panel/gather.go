@@ -55,7 +55,7 @@ type sentAt struct {
 type line struct {
 	At      int64  `json:"t"`
 	Flow    string `json:"flow,omitempty"`
-	Kind    string `json:"kind"` // in, out, held, ended, state; drop
+	Kind    string `json:"kind"` // of the event; drop
 	Segment string `json:"segment,omitempty"`
 	Text    string `json:"text"`
 	Notable bool   `json:"notable,omitempty"` // out of the ordinary
@@ -69,16 +69,18 @@ type gatherer struct {
 	mu    sync.Mutex
 	batch *batch // nil: nothing has happened
 
-	// flows are what is known of connections; the reader of the ring owns it.
-	flows map[flow]*known
-	text  []byte
+	// flows are what is known of connections, and joiner what of their answers; the reader of the ring owns both.
+	flows  map[flow]*known
+	joiner trace.Joiner
+	text   []byte
 }
 
 // known is what events of a connection are compared with.
 type known struct {
-	name string
-	last tcpseg.Seq
-	wide int64
+	name   string
+	last   tcpseg.Seq
+	wide   int64
+	counts bool // there is a last
 }
 
 func newGatherer(start time.Time, skip func(flow) bool) *gatherer {
@@ -110,7 +112,7 @@ func (g *gatherer) now() int64 { return time.Since(g.start).Milliseconds() }
 
 func (g *gatherer) add(rec *trace.Record) {
 	f := flow{unmap(rec.Local), unmap(rec.Remote)}
-	skip := rec.Kind == trace.Sampled || g.skip(f) // the segment before a sample tells of the smoothed one
+	skip := g.skip(f)
 	if skip && rec.Lost == 0 {
 		return
 	}
@@ -124,6 +126,7 @@ func (g *gatherer) add(rec *trace.Record) {
 	if skip {
 		return
 	}
+	g.joiner.Add(e)
 	at := e.Time.Sub(g.start).Milliseconds()
 	if !e.Local.IsValid() {
 		g.tell(nil, nil, at, e, e.Drop != "")
@@ -151,18 +154,25 @@ func (g *gatherer) known(f flow, e *trace.Event) *known {
 	opens := e.Kind == trace.PacketOut && e.Segment != nil && e.Segment.Flags.Has(tcpseg.SYN)
 	if k == nil || opens {
 		k = &known{name: f.String()}
-		switch {
-		case e.State != nil:
-			k.last = e.State.Una
-		case e.Kind == trace.PacketOut && e.Segment != nil:
-			k.last = e.Segment.Seq
-		}
 		if len(g.flows) >= maxKnown {
 			clear(g.flows)
 		}
 		g.flows[f] = k
 	}
+	if !k.counts {
+		k.begin(e)
+	}
 	return k
+}
+
+// begin makes the first sequence number that e tells of the one to count from.
+func (k *known) begin(e *trace.Event) {
+	switch {
+	case e.State != nil:
+		k.last, k.counts = e.State.Una, true
+	case e.Kind == trace.PacketOut && e.Segment != nil:
+		k.last, k.counts = e.Segment.Seq, true
+	}
 }
 
 // maxKnown bounds what a stream keeps of connections whose end it has not seen.
@@ -261,7 +271,7 @@ func (g *gatherer) tell(k *known, c *curves, at int64, e *trace.Event, notable b
 	if e.Segment != nil {
 		l.Segment = segmentText(e)
 	}
-	g.text = trace.AppendComment(g.text[:0], e)
+	g.text = g.joiner.AppendComment(g.text[:0], e)
 	l.Text = string(g.text)
 	b.Lines = append(b.Lines, l)
 }

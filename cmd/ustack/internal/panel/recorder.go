@@ -39,6 +39,8 @@ type recorder struct {
 	samples latest[sample]
 	changes latest[change]
 	packets latest[packet]
+	asked   exchanges
+	joiner  trace.Joiner
 }
 
 // sample is a round-trip time that was measured, and what it made of the smoothed one. Times are in ms.
@@ -113,6 +115,8 @@ func (r *recorder) add(rec *trace.Record) bool {
 	if rec.Local != r.flow.local || rec.Remote != r.flow.remote {
 		return true
 	}
+	r.joiner.Add(&rec.Event)
+	r.asked.add(rec, r.since)
 	at, s := millis(tcb.Time(rec.Time.Sub(r.since))), rec.State
 	switch {
 	case rec.Kind == trace.Ended:
@@ -129,7 +133,7 @@ func (r *recorder) add(rec *trace.Record) bool {
 		r.drops[rec.Drop]++
 	}
 	if rec.Pieces != nil {
-		r.packets.place().keep(rec)
+		r.packets.place().keep(rec, &r.joiner)
 	}
 	return true
 }
@@ -149,7 +153,7 @@ type packet struct {
 const packetRoom = keptOctets + 256
 
 // keep makes p a copy of the packet of an event.
-func (p *packet) keep(rec *trace.Record) {
+func (p *packet) keep(rec *trace.Record, j *trace.Joiner) {
 	text := p.text[:0]
 	if text == nil {
 		text = make([]byte, 0, packetRoom)
@@ -159,7 +163,7 @@ func (p *packet) keep(rec *trace.Record) {
 	if rec.Kind == trace.PacketOut {
 		p.direction = link.Out
 	}
-	p.text = trace.AppendComment(text, &rec.Event)
+	p.text = j.AppendComment(text, &rec.Event)
 }
 
 // captured returns a copy of p for a capture.

@@ -68,6 +68,7 @@ func (s *stream) expectClose() func() {
 // attach begins to listen to the stack. The function it returns ends that.
 func (s *stream) attach() func() {
 	ring := trace.NewRing(ringEvents, 0)
+	ring.Except(trace.Sampled) // the segment before it tells of the smoothed one
 	s.gather = newGatherer(time.Now(), s.panel.carries)
 	done := make(chan struct{})
 	go func() {

@@ -207,7 +207,7 @@ func TestInfo(t *testing.T) {
 	want := `ts sack ecn fastopen cubic wscale:10,7 rto:212.345 backoff:2 rtt:12.345/0.5 ato:40 mss:1448 pmtu:1500 rcvmss:1448 cwnd:10 ` +
 		`ssthresh:20 bytes_sent:1000000 bytes_retrans:5792 bytes_acked:985000 bytes_received:87 supersegs_out:90 supersegs_in:60 send 9.7Mbps ` +
 		`lastsnd:8 lastrcv:1000 pacing_rate 16.0Mbps delivery_rate 10.0Mbps busy:2000ms rwnd_limited:250ms(12.5%) sndbuf_limited:1ms(0.1%) ` +
-		`cwnd_limited:1500ms(75.0%) nagle_limited:2ms(0.1%) pacing_limited:3ms(0.2%) recovering:100ms(5.0%) notsent:500 rcv_rtt:12.5 ` +
+		`cwnd_limited:1500ms(75.0%) nagle_limited:2ms(0.1%) pacing_limited:3ms(0.1%) recovering:100ms(5.0%) notsent:500 rcv_rtt:12.5 ` +
 		`rcv_ssthresh:1048576 minrtt:10 handshake_rtt:11 rcv_ooopack:6 rcv_ooo:3 snd_wnd:64128 rcv_wnd:65536 phase:fast-recovery inflight:9000 ` +
 		`lost_bytes:2896 sacked_bytes:1448 retransmits:4 rtos:1 fast_recoveries:2 undone:3 dsack_dups:4 reord_seen:5 ecn_echoes:7 syn_timeouts:1 ` +
 		`window_probes:8 keepalive_probes:9 stalled error:"no route to host"`

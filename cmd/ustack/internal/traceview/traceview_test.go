@@ -35,6 +35,8 @@ func story() []control.Event {
 		at(2, with(control.Event{Event: "in", Flags: "P.", Seq: 0, Ack: 0xffffff01, Payload: 0x31}, "data")),
 		at(2, with(control.Event{Event: "rtt"}, "round-trip time 1.00 ms")),
 		at(2, with(control.Event{Event: "state"}, "ESTABLISHED")),
+		at(2, control.Event{Event: "request", Comment: "request 1: GET /a;b#c, at octet 0 of what came"}),
+		at(2, control.Event{Event: "response", Comment: "answer 1 begins: 200 GET /a;b#c, at octet 0 of what was sent"}),
 		at(3, with(control.Event{Event: "out", Flags: ".", Seq: 0xffffff01, Ack: 0x31, Payload: 1448}, "new data")),
 		at(4, with(control.Event{Event: "held", Held: "cwnd"}, "waits for the congestion window")),
 		at(5, with(control.Event{Event: "held", Held: "cwnd"}, "waits for the congestion window")),
@@ -60,6 +62,8 @@ func TestText(t *testing.T) {
  0.002000 10.90.0.2:80 ← 10.90.0.1:40000 [P.] seq 1:50 ack 1 · data · cwnd 14480 · slow start
  0.002000 10.90.0.2:80 ↔ 10.90.0.1:40000 round-trip time 1.00 ms · cwnd 14480 · slow start
  0.002000 10.90.0.2:80 • 10.90.0.1:40000 ESTABLISHED · cwnd 14480 · slow start
+ 0.002000 10.90.0.2:80 ⇐ 10.90.0.1:40000 request 1: GET /a;b#c, at octet 0 of what came
+ 0.002000 10.90.0.2:80 ⇒ 10.90.0.1:40000 answer 1 begins: 200 GET /a;b#c, at octet 0 of what was sent
  0.003000 10.90.0.2:80 → 10.90.0.1:40000 [.] seq 1:1449 ack 50 · new data · cwnd 14480 · slow start
  0.004000 10.90.0.2:80 ‖ 10.90.0.1:40000 waits for the congestion window · cwnd 14480 · slow start
  0.005000 10.90.0.2:80 ‖ 10.90.0.1:40000 waits for the congestion window · cwnd 14480 · slow start
@@ -134,6 +138,8 @@ func TestMermaid(t *testing.T) {
     R->>L: 2ms data, seq 1:50 ack 1
     Note over L: round-trip time 1.00 ms
     Note over L: ESTABLISHED
+    Note over L: request 1: GET /a,bc, at octet 0 of what came
+    Note over L: answer 1 begins: 200 GET /a,bc, at octet 0 of what was sent
     L->>R: 3ms new data, seq 1:1449 ack 50, cwnd 14480
     Note over L: waits for the congestion window
     Note over L,R: … 123 events lost
