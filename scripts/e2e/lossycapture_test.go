@@ -178,7 +178,7 @@ func TestCaptureOfSuperSegments(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 			device := countDevice(t)
 			s.stop()
-			clean, refused := splitRefused(packets(t, file, "frame"))
+			clean, refused := splitRefused(withSYN(packets(t, file, "frame")))
 			judge(t, clean)
 			sent := 0
 			for i, p := range clean {
@@ -208,6 +208,17 @@ func TestCaptureOfSuperSegments(t *testing.T) {
 			}
 		})
 	}
+}
+
+// withSYN leaves out the streams that begin elsewhere: a kernel that still says goodbye to a server before this one.
+func withSYN(list []packet) []packet {
+	begun := map[string]bool{"": true} // what is not TCP
+	return slices.DeleteFunc(list, func(p packet) bool {
+		if p.flags()&flagSYN != 0 {
+			begun[p["tcp.stream"]] = true
+		}
+		return !begun[p["tcp.stream"]]
+	})
 }
 
 // splitRefused takes the packets apart by the interface that they are on.
