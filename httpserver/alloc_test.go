@@ -5,19 +5,23 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 )
 
 // A scripted connection answers Peek from memory and drops what is written: the engine alone is measured.
 type scripted struct {
-	in, last []byte
-	out      int // bytes written
-	writes   int
+	in       []byte
 	discards int
 	reader   reader
 	read     int64
-	written  int64
+
+	mu      sync.Mutex // an answer may be flushed late, by a timer
+	out     int        // bytes written in the turn
+	writes  int        // in the turn
+	last    []byte
+	written int64
 }
 
 func (c *scripted) SetReader(r reader)            { c.reader = r }
@@ -28,7 +32,6 @@ func (c *scripted) Discard(n int) error {
 	c.read += int64(n)
 	return nil
 }
-func (c *scripted) Octets() (int64, int64)             { return c.read, c.written }
 func (c *scripted) Done() <-chan struct{}              { return nil }
 func (c *scripted) Read(p []byte) (int, error)         { return 0, io.EOF }
 func (c *scripted) Close() error                       { return nil }
@@ -62,7 +65,15 @@ func traced(s *Server) {
 	s.SetTracer(func(*Event) {})
 }
 
+func (c *scripted) Octets() (read, written int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.read, c.written
+}
+
 func (c *scripted) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.out += len(p)
 	c.written += int64(len(p))
 	c.writes++
@@ -71,9 +82,20 @@ func (c *scripted) Write(p []byte) (int, error) {
 }
 
 func (c *scripted) turn(in []byte) int {
+	c.mu.Lock()
 	c.in, c.out, c.writes = in, 0, 0
+	c.mu.Unlock()
 	c.reader.Readable()
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	return c.out
+}
+
+// answered returns what was written last, and in how many writes the turn went.
+func (c *scripted) answered() (last []byte, writes int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return bytes.Clone(c.last), c.writes
 }
 
 var (
@@ -118,11 +140,14 @@ func TestAllocs(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newScripted(t, tt.tune)
-			for try := 0; try < 100 && c.writes != 1; try++ { // a turn may take longer than finished answers wait
+			var last []byte
+			writes := 0
+			for try := 0; try < 100 && writes != 1; try++ { // a turn may take longer than finished answers wait
 				c.turn(tt.in)
+				last, writes = c.answered()
 			}
-			if got := bytes.Count(c.last, []byte("Hello, World!")); (got != tt.times || c.writes != 1) && !raceEnabled {
-				t.Fatalf("%d answers in %d writes: %q", got, c.writes, c.last)
+			if got := bytes.Count(last, []byte("Hello, World!")); (got != tt.times || writes != 1) && !raceEnabled {
+				t.Fatalf("%d answers in %d writes: %q", got, writes, last)
 			}
 			if n := testing.AllocsPerRun(1000, func() { c.turn(tt.in) }); n > tt.most && !raceEnabled {
 				t.Errorf("%v allocations per turn", n)
