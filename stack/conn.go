@@ -83,7 +83,7 @@ func (c *Conn) input(now tcb.Time, seg *tcpseg.Segment) tcb.Result {
 	c.mem.input, c.mem.slow = true, c.t.Readable() > 0
 	r := c.t.Input(c.at(now), seg)
 	c.mem.input = false
-	if c.rare != nil && r.Drop == tcb.DropNone {
+	if c.rare != nil && r.Drop == tcb.DropNone && !seg.Flags.Has(tcpseg.RST) {
 		c.rare.soft, c.rare.stalled = nil, false
 		if c.rare.fastDial {
 			c.learnFast(seg)

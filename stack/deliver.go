@@ -110,6 +110,9 @@ func (q *queue) deliverTCP(f *link.Frame, p *ippkt.Packet, now tcb.Time, verifie
 	}
 	seg.GSOSize, seg.ECN = int(f.GSOSize), p.ECN()
 	q.count.own[countSegsIn].Add(1)
+	if seg.Flags.Has(tcpseg.RST) {
+		q.count.own[countResetsIn].Add(1)
+	}
 	key := flowKey{local: p.Dst, remote: p.Src, lport: seg.DstPort, rport: seg.SrcPort}
 	if q.s.traced() {
 		q.tracing.segment(&key, &seg)

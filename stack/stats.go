@@ -14,6 +14,7 @@ type counter uint8
 const (
 	countPacketsIn counter = iota
 	countSegsIn
+	countResetsIn
 	countWriteErrors
 	countNotOurs
 	countLand
@@ -64,6 +65,7 @@ const (
 var counterNames = [numCounters]string{
 	countPacketsIn:         "packets-in",
 	countSegsIn:            "tcp-segments-in",
+	countResetsIn:          "tcp-resets-received",
 	countWriteErrors:       "write-errors",
 	countNotOurs:           "ip-not-ours",
 	countLand:              "ip-own-source",
@@ -115,7 +117,7 @@ const segmentsOut = "tcp-segments-out"
 // isDrop tells the counters of lost or refused packets from those of work done.
 func (c counter) isDrop() bool {
 	switch c {
-	case countPacketsIn, countSegsIn, countRefused, countEcho, countICMPErrors, countICMPForbidden,
+	case countPacketsIn, countSegsIn, countResetsIn, countRefused, countEcho, countICMPErrors, countICMPForbidden,
 		countICMPLimited, countICMPNotice, countFragments, countFragmentsOut, countReassembled,
 		countCookiesOut, countCookiesIn, countFastOpen:
 		return false

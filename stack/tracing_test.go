@@ -307,3 +307,22 @@ func TestTraceAllocs(t *testing.T) {
 		}
 	}
 }
+
+// TestTraceReset: a RST that ends a connection has done what it came for. It is counted, and not among what was refused.
+func TestTraceReset(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := new(recorder)
+		h := newHosts(t, link.PairConfig{}, r.tracer)
+		c, s := h.pair(t)
+		c.Abort()
+		synctest.Wait()
+		if _, err := s.Read(make([]byte, 1)); err == nil {
+			t.Error("the connection lives")
+		}
+		st := h.b.Stats()
+		if !strings.Contains(r.text(), "in: reset · CLOSED") || len(st.Drops) > 0 || st.Counters["tcp-resets-received"] != 1 {
+			t.Errorf("drops %v, counters %v:\n%s", st.Drops, st.Counters, r.text())
+		}
+		s.Close()
+	})
+}

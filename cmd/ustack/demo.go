@@ -137,7 +137,6 @@ type venue struct {
 func newVenue(kind ground.Kind, pcap string, c *console) (*venue, error) {
 	flags := serveFlags{nodeFlags: nodeFlags{switches: defaultSwitches()}}
 	flags.add(pflag.NewFlagSet("serve", pflag.ContinueOnError)) // sets the defaults
-	flags.offload = "off"                                       // the capture shall show what a wire would
 	p, err := flags.plan()
 	if err != nil {
 		return nil, err

@@ -98,7 +98,7 @@ func (h *HalfOpen) Input(now Time, seg *tcpseg.Segment) (HalfOpenResult, Drop) {
 	if seg.Flags.Has(tcpseg.RST) {
 		switch {
 		case off == 0:
-			return HalfOpenDead, DropReset
+			return HalfOpenDead, DropNone
 		case off > 0 && off < h.window():
 			return h.challenge(now, DropResetChallenge)
 		}

@@ -38,6 +38,7 @@ func (t *TCB) inputSynSent(now Time, seg *tcpseg.Segment) Drop {
 	if seg.Flags.Has(tcpseg.RST) {
 		if hasACK { // RFC 5961 §3.2: only with an ACK of our SYN
 			t.die(endRefused)
+			return DropNone
 		}
 		return DropReset
 	}
@@ -244,7 +245,7 @@ func (t *TCB) inputReset(now Time, seg *tcpseg.Segment) Drop {
 			t.rcv.queue.flush()
 		}
 	}
-	return DropReset
+	return DropNone
 }
 
 // inputACK is the fifth check.

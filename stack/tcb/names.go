@@ -23,7 +23,7 @@ const (
 	DropAfterFIN            // data beyond the peer's FIN
 	DropTimeWait            // nothing to do for TIME-WAIT
 	DropSynSent             // no use in SYN-SENT
-	DropReset               // the segment was a RST that was obeyed or ignored
+	DropReset               // a RST that is ignored, in SYN-SENT for want of an ACK (§3.10.7.3), or in TIME-WAIT (RFC 1337)
 )
 
 var dropNames = [...]string{"none", "closed", "not-listening", "sequence", "paws", "no-timestamp",

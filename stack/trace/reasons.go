@@ -18,7 +18,7 @@ var sections = map[string]string{
 	"tcp-after-fin":            "RFC 9293 §3.10.7.4",
 	"tcp-time-wait":            "RFC 9293 §3.6.1",
 	"tcp-syn-sent":             "RFC 9293 §3.10.7.3",
-	"tcp-reset":                "RFC 9293 §3.10.7.4",
+	"tcp-reset":                "RFC 1337 §3",
 	"tcp-short":                "RFC 9293 §3.1",
 	"tcp-data-offset":          "RFC 9293 §3.1",
 	"tcp-checksum":             "RFC 9293 §3.1",
