@@ -20,7 +20,7 @@ type Account struct {
 	// Since the events; below 0: there was none.
 	SinceDataSent, SinceDataReceived, SinceReceived Time
 
-	DeliveryRate int // octets per second over the last round trip in which cwnd held sending back, or a faster one since
+	DeliveryRate int // octets per second over the last round trip at whose end data waited to be sent; 0: there was none
 	PacingRate   int // octets per second; 0: sending is not paced
 
 	// Busy is the time with something in flight or waiting, Recovering that of loss recovery. The others are the time that data waited
@@ -204,13 +204,9 @@ func (n *lossCounters) recovery(now Time, on bool) {
 }
 
 // rated measures the rate of delivery by an ACK: what has been delivered since the latest of what it brings news of was
-// sent. A sender that had too little to send shows less than the path can do: such a sample counts only if it is higher.
+// sent. A sender with too little to send shows less than the path can do.
 func (t *TCB) rated(now Time, d *delivery) {
-	if d.octets == 0 || d.sent == 0 || now <= d.sent {
-		return
-	}
-	rate := float32(t.snd.delivered-d.base) / float32(now-d.sent) * float32(time.Second)
-	if rate > t.rate || t.snd.limited[0] || t.snd.limited[1] {
-		t.rate = rate
+	if t.waits != waitNone && d.octets > 0 && d.sent != 0 && now > d.sent {
+		t.rate = float32(t.snd.delivered-d.base) / float32(now-d.sent) * float32(time.Second)
 	}
 }
