@@ -158,7 +158,7 @@ func (q *queue) traceOut(sc *scratch, key *flowKey, off link.Offload, hdr []byte
 	if sc != nil {
 		ev.Local, ev.Remote = key.ends()
 		t.header = sc.out.Header
-		ev.Segment, ev.Payload, ev.Cause = &t.header, sc.out.PayloadLen(), sc.out.Cause
+		ev.Segment, ev.Payload, ev.Cause, ev.Acks = &t.header, sc.out.PayloadLen(), sc.out.Cause, sc.out.Acks
 		if sc.conn != nil {
 			ev.State = &t.snap
 		}

@@ -326,3 +326,32 @@ func TestTraceReset(t *testing.T) {
 		s.Close()
 	})
 }
+
+// TestTracePiggyback: of a segment with data it is told which ACK rides on it.
+func TestTracePiggyback(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := new(recorder)
+		h := newHosts(t, link.PairConfig{}, r.tracer)
+		c, s := h.pair(t)
+		for _, answer := range []string{"one", "two"} { // the first read opens the window, which tells the peer at once
+			c.Write(make([]byte, 87))
+			if _, err := io.ReadFull(s, make([]byte, 87)); err != nil {
+				t.Fatal(err)
+			}
+			s.Write([]byte(answer))
+		}
+		s.Write([]byte("three"))
+		synctest.Wait()
+		var acks []int
+		for _, e := range r.events {
+			if e.Kind == trace.PacketOut && e.Payload > 0 {
+				acks = append(acks, e.Acks)
+			}
+		}
+		if !slices.Equal(acks, []int{0, 87, 0}) || !strings.Contains(r.text(), "out: new data · carries the ACK of 87 octets · cwnd") {
+			t.Errorf("%v\n%s", acks, r.text())
+		}
+		s.Close()
+		c.Close()
+	})
+}

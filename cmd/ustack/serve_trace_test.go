@@ -51,7 +51,7 @@ func TestTraceHTTP(t *testing.T) {
 	comments := strings.Join(x.comments, "\n")
 	for _, want := range []string{
 		`(?m)^new data · answer 1: 200 GET /_/hello · `,
-		`(?m)^new data · (answer 1.* · )?answer 2 begins: 200 GET /_/bytes/100000 · cwnd \d+`,
+		`(?m)^new data · (answer 1.* · )?answer 2 begins: 200 GET /_/bytes/100000 · (carries the ACK of \d+ octets · )?cwnd \d+`,
 		`(?m)^new data · answer 2 ends: 200 GET /_/bytes/100000 · `,
 		`(?m)^new data · (answer .* · )?answer 5(|.*answer 5 ends): 404 GET /_/none · `,
 		`(?m)^request 2: GET /_/bytes/100000, at octet 36 of what came$`,

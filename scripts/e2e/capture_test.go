@@ -482,7 +482,7 @@ func TestPcap(t *testing.T) {
 		}
 		comments.WriteString(p["frame.comment"] + "\n")
 	}
-	for _, want := range []string{"new data · answer 1: 200 GET /_/hello · cwnd ", "new data (2 of ", "slow start", "opens the connection"} {
+	for _, want := range []string{"new data · answer 1: 200 GET /_/hello · carries the ACK of ", "new data (2 of ", "slow start", "opens the connection"} {
 		if !strings.Contains(comments.String(), want) {
 			t.Errorf("no comment says %q", want)
 		}

@@ -431,7 +431,7 @@ func (t *TCB) emit(now Time, o *Out, seq tcpseg.Seq, n int, flags tcpseg.Flags, 
 	}
 	t.advertiseTimeout(o, n)
 	t.urge(o)
-	o.Cause = cause
+	o.Cause, o.Acks = cause, t.rcv.nxt.Sub(t.rcv.lastAck)
 	t.acked()
 	t.stats.segsOut++
 	t.stats.bytesOut += uint64(n)

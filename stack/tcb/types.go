@@ -127,11 +127,12 @@ type Out struct {
 	GSOSize int   // payload of each real segment when the device must cut; 0: one plain segment
 	ECN     uint8 // the two ECN bits for the IP header (RFC 3168)
 	Cause   Cause
+	Acks    int  // octets, and the FIN, that it is the first to acknowledge
 	Held    Held // set when Output returns false
 }
 
 // clear takes out what only segments with text have.
-func (o *Out) clear() { o.Payload, o.GSOSize, o.ECN = [4][]byte{}, 0, 0 }
+func (o *Out) clear() { o.Payload, o.GSOSize, o.ECN, o.Acks = [4][]byte{}, 0, 0, 0 }
 
 // PayloadLen returns the octets of payload.
 func (o *Out) PayloadLen() int {

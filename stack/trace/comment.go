@@ -31,11 +31,7 @@ var heldTexts = map[tcb.Held]string{
 //
 //	new data · cwnd 14600 ssthresh ∞ in flight 8760 srtt 12.3 ms rto 212 ms · slow start
 func AppendComment(b []byte, e *Event) []byte {
-	b = appendWhat(b, e)
-	if e.State != nil {
-		b = appendState(append(b, " · "...), e.State)
-	}
-	return b
+	return appendRest(appendWhat(b, e), e)
 }
 
 func appendWhat(b []byte, e *Event) []byte {
@@ -60,6 +56,17 @@ func appendWhat(b []byte, e *Event) []byte {
 		return append(b, received(e)...)
 	}
 	return append(b, "not TCP"...)
+}
+
+// appendRest appends what follows what e is: the ACK that rides on a segment, and the state of the connection.
+func appendRest(b []byte, e *Event) []byte {
+	if e.Payload > 0 && e.Acks > 0 {
+		b = append(appendNumber(b, " · carries the ACK of ", e.Acks), " octets"...)
+	}
+	if e.State != nil {
+		b = appendState(append(b, " · "...), e)
+	}
+	return b
 }
 
 // appendChange names what is new.
@@ -98,8 +105,9 @@ func received(e *Event) string {
 	return "ACK"
 }
 
-func appendState(b []byte, s *tcb.Snapshot) []byte {
-	if s.State != tcb.Established {
+func appendState(b []byte, e *Event) []byte {
+	s := e.State
+	if s.State != tcb.Established && e.Kind != Changed { // which has named it
 		b = append(append(b, s.State.String()...), " · "...)
 	}
 	b = appendNumber(b, "cwnd ", s.Cwnd)

@@ -123,11 +123,7 @@ func (j *Joiner) acknowledged(flow flowEnds, f *joined) {
 //
 //	new data · answer 3 begins: 200 GET /bytes/100000 · cwnd 14600 …
 func (j *Joiner) AppendComment(b []byte, e *Event) []byte {
-	b = j.AppendNames(appendWhat(b, e), e, 0, e.Payload)
-	if e.State != nil {
-		b = appendState(append(b, " · "...), e.State)
-	}
-	return b
+	return appendRest(j.AppendNames(appendWhat(b, e), e, 0, e.Payload), e)
 }
 
 // AppendNames appends, each behind a " · ", what AppendComment says of the answers that begin or end in a part of the

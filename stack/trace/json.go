@@ -25,6 +25,7 @@ func AppendJSON(b []byte, e *Event) []byte {
 	case PacketOut:
 		if e.Segment != nil {
 			b = appendString(b, "cause", e.Cause.String())
+			b = appendInt(b, "acks", e.Acks)
 		}
 	case Changed:
 		if e.Was != tcb.Closed {

@@ -36,7 +36,7 @@ func TestTraceNamesAnswers(t *testing.T) {
 		if e.Payload == 0 || !strings.Contains(e.Comment, "answer") {
 			continue
 		}
-		if !strings.HasPrefix(e.Comment, `new data · answer 1: 200 GET /\xff\"\n · cwnd `) {
+		if !strings.HasPrefix(e.Comment, `new data · answer 1: 200 GET /\xff\"\n · carries the ACK of 1000 octets · cwnd `) {
 			t.Errorf("%q", e.Comment)
 		}
 		break
