@@ -108,6 +108,15 @@ func (t *TCB) busy(now Time) Time {
 	return t.stats.busy + now - t.snd.progress
 }
 
+// beginBusy follows the begin of sending. If data has been waiting for it, no time was idle since everything in flight was
+// acknowledged.
+func (t *TCB) beginBusy(now Time) {
+	if t.waits != waitNone && t.waits&waitAlone == 0 {
+		t.stats.busy += now - t.snd.progress
+	}
+	t.snd.progress = now
+}
+
 // lossCounters count what loss recovery does.
 type lossCounters struct {
 	rexmits, rtos, recoveries, undos, dsacks uint32

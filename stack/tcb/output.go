@@ -351,7 +351,7 @@ func (t *TCB) sendNew(now Time, o *Out, n int, fin bool, cause Cause) {
 // advanceNxt notes that what lies before end is being sent for the first time.
 func (t *TCB) advanceNxt(now Time, end tcpseg.Seq) {
 	if t.inFlight() == 0 {
-		t.snd.progress = now
+		t.beginBusy(now)
 	}
 	t.runs.push(t.snd.nxt, end, now, t.snd.delivered)
 	t.snd.nxt = end

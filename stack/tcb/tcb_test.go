@@ -588,19 +588,3 @@ func TestSetController(t *testing.T) {
 		t.Errorf("%d in flight with a window of %d", s.tcb.inFlight(), cwnd)
 	}
 }
-
-// TestSendBufferLimited: the time counts in which everything queued is in flight and a Write has come up short.
-func TestSendBufferLimited(t *testing.T) {
-	s := reachAs(t, Established, Options{SndBuf: 4000, NoTLP: true}, tcpseg.Options{SACKPermitted: true})
-	s.quiet()
-	start := s.now
-	if n := s.tcb.Write(s.now, make([]byte, 5000)); n != 4000 {
-		t.Fatalf("Write took %d octets", n)
-	}
-	s.flush()
-	var a Account
-	s.now += 10 * ms
-	if s.tcb.Account(s.now, &a); a.SendBufferLimited != s.now-start || a.CwndLimited != 0 {
-		t.Errorf("%+v", a)
-	}
-}
