@@ -70,7 +70,7 @@ func (r *recorder) facts() *recorded {
 	return &recorded{
 		Since:  r.since.UTC().Format("2006-01-02T15:04:05.000Z07:00"),
 		Causes: maps.Clone(r.causes), Held: maps.Clone(r.held), Drops: maps.Clone(r.drops),
-		Samples: r.samples.list(), Changes: r.changes.list(), Packets: len(r.packets.places), Lost: r.lost, Capture: capturePath,
+		Samples: r.samples.Slice(), Changes: r.changes.Slice(), Packets: r.packets.Len(), Lost: r.lost, Capture: capturePath,
 		Asked: append([]exchange{}, r.asked.list...),
 	}
 }

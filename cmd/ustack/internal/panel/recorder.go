@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"ustack/cmd/ustack/internal/latest"
 	"ustack/stack/link"
 	"ustack/stack/tcb"
 	"ustack/stack/trace"
@@ -36,9 +37,9 @@ type recorder struct {
 	causes  map[string]uint64
 	held    map[string]uint64
 	drops   map[string]uint64
-	samples latest[sample]
-	changes latest[change]
-	packets latest[packet]
+	samples latest.List[sample]
+	changes latest.List[change]
+	packets latest.List[packet]
 	asked   exchanges
 	joiner  trace.Joiner
 }
@@ -83,7 +84,7 @@ func newRecorder(f flow) *recorder {
 	return &recorder{
 		flow: f, since: time.Now(), ring: trace.NewRing(recorderRing, keptOctets),
 		causes: map[string]uint64{}, held: map[string]uint64{}, drops: map[string]uint64{},
-		samples: latest[sample]{limit: keptSamples}, changes: latest[change]{limit: keptChanges}, packets: latest[packet]{limit: keptPackets},
+		samples: latest.New[sample](keptSamples), changes: latest.New[change](keptChanges), packets: latest.New[packet](keptPackets),
 	}
 }
 
@@ -124,16 +125,16 @@ func (r *recorder) add(rec *trace.Record) bool {
 	case rec.Kind == trace.Held:
 		r.held[rec.Held.String()]++
 	case rec.Kind == trace.Changed:
-		*r.changes.place() = change{at, s.State.String(), s.Phase.String()}
+		*r.changes.Place() = change{at, s.State.String(), s.Phase.String()}
 	case rec.Kind == trace.Sampled:
-		*r.samples.place() = sample{at, millis(s.Sample), millis(s.SRTT), millis(s.RTTVar)}
+		*r.samples.Place() = sample{at, millis(s.Sample), millis(s.SRTT), millis(s.RTTVar)}
 	case rec.Kind == trace.PacketOut:
 		r.causes[rec.Cause.String()]++
 	case rec.Drop != "":
 		r.drops[rec.Drop]++
 	}
 	if rec.Pieces != nil {
-		r.packets.place().keep(rec, &r.joiner)
+		r.packets.Place().keep(rec, &r.joiner)
 	}
 	return true
 }
@@ -194,10 +195,10 @@ func (r *recorder) capture(out io.Writer, about string) error {
 func (r *recorder) captured() (list []pcapng.Packet, forgotten uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for p := range r.packets.all() {
+	for p := range r.packets.All() {
 		list = append(list, p.captured())
 	}
-	return list, r.packets.forgotten()
+	return list, r.packets.Forgotten()
 }
 
 func millis(t tcb.Time) float64 { return float64(t/1000) / 1000 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,20 +15,6 @@ import (
 
 	"github.com/gopacket/gopacket/pcapgo"
 )
-
-func TestLatest(t *testing.T) {
-	l := latest[int]{limit: 3}
-	for i := range 8 {
-		*l.place() = i
-		var want []int
-		for x := max(i-2, 0); x <= i; x++ {
-			want = append(want, x)
-		}
-		if got := l.list(); !slices.Equal(got, want) || l.forgotten() != uint64(i+1-len(want)) {
-			t.Errorf("after %d: %v, want %v; %d are forgotten", i, got, want, l.forgotten())
-		}
-	}
-}
 
 // segment is an event of the flow that a test records: the nth segment, which differs from those before in length and time.
 func segment(f flow, header *tcpseg.Header, s *tcb.Snapshot, n int) *trace.Event {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"ustack/cmd/ustack/internal/latest"
 	"ustack/stack/tcb"
 	"ustack/stack/trace"
 	"ustack/stack/trace/pcapng"
@@ -52,10 +53,8 @@ type key struct{ local, remote netip.AddrPort }
 // flow is what is kept of a connection.
 type flow struct {
 	key
-	packets []*packet // a circle, once it is full
-	next    int       // where the oldest is, then
-	seen    uint64    // packets so far
-	lost    uint64    // Keeper.lost at the last one
+	packets latest.List[*packet]
+	lost    uint64 // Keeper.lost at the last one
 }
 
 // packet is a record with octets of its own.
@@ -98,11 +97,13 @@ func (k *Keeper) flow(name key) *flow {
 	if k.recent.Len() >= k.limit {
 		k.forget(k.recent.Back())
 	}
-	f := &flow{}
+	var f *flow
 	if n := len(k.spare); n > 0 {
 		f, k.spare = k.spare[n-1], k.spare[:n-1]
+	} else {
+		f = &flow{packets: latest.New[*packet](k.config.Packets)}
 	}
-	f.key, f.next, f.seen, f.lost = name, 0, 0, k.lost
+	f.key, f.lost = name, k.lost
 	k.flows[name] = k.recent.PushFront(f)
 	return f
 }
@@ -111,37 +112,21 @@ func (k *Keeper) flow(name key) *flow {
 func (k *Keeper) forget(e *list.Element) {
 	f := k.recent.Remove(e).(*flow)
 	delete(k.flows, f.key)
-	f.packets = f.packets[:0]
+	f.packets.Clear()
 	k.spare = append(k.spare, f)
 }
 
 // add keeps a packet, in the place of the oldest if there are enough.
 func (f *flow) add(rec *trace.Record, k *Keeper) {
-	p := f.place(k.config.Packets)
+	place := f.packets.Place()
+	if *place == nil {
+		*place = new(packet)
+	}
+	p := *place
 	p.Set(rec)
 	p.octets = append(p.octets[:0], rec.Pieces[0]...)
 	p.Pieces[0] = p.octets
 	p.Lost, f.lost = k.lost-f.lost, k.lost
-	f.seen++
-}
-
-// place returns where the next packet goes, of at most limit: to the memory of another, if there is one.
-func (f *flow) place(limit int) *packet {
-	n := len(f.packets)
-	if n == limit {
-		p := f.packets[f.next]
-		f.next = (f.next + 1) % n
-		return p
-	}
-	if n < cap(f.packets) {
-		f.packets = f.packets[:n+1] // what a flow before this one had there is still there
-	} else {
-		f.packets = append(f.packets, nil)
-	}
-	if f.packets[n] == nil {
-		f.packets[n] = new(packet)
-	}
-	return f.packets[n]
 }
 
 // deaths are the ends that are worth a file, and what they are called in its name.
@@ -193,8 +178,8 @@ func (k *Keeper) write(f *flow, name string, rec *trace.Record) error {
 	if err != nil {
 		return errors.Join(err, file.Close())
 	}
-	for i := range f.packets {
-		p := pcapng.PacketOf(&f.packets[(f.next+i)%len(f.packets)].Record)
+	for kept := range f.packets.All() {
+		p := pcapng.PacketOf(&(*kept).Record)
 		w.Write(&p) // Close returns the first error
 	}
 	return errors.Join(w.Close(), file.Close())
@@ -203,7 +188,7 @@ func (k *Keeper) write(f *flow, name string, rec *trace.Record) error {
 // epitaph says of whom a file is, and why.
 func (f *flow) epitaph(rec *trace.Record) string {
 	s := fmt.Sprintf("%v to %v: %s", f.remote, f.local, trace.AppendComment(nil, &rec.Event))
-	if n := f.seen - uint64(len(f.packets)); n > 0 {
+	if n := f.packets.Forgotten(); n > 0 {
 		s += "; " + strconv.FormatUint(n, 10) + " packets before these are forgotten"
 	}
 	return s
