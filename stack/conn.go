@@ -373,12 +373,14 @@ func (c *Conn) RemoteAddr() net.Addr { return tcpAddr(c.key.remote, c.key.rport)
 
 // LocalAddrPort returns our end without an allocation.
 func (c *Conn) LocalAddrPort() netip.AddrPort {
-	return netip.AddrPortFrom(c.key.local.Netip(), c.key.lport)
+	local, _ := c.key.ends()
+	return local
 }
 
 // RemoteAddrPort returns the peer's end without an allocation.
 func (c *Conn) RemoteAddrPort() netip.AddrPort {
-	return netip.AddrPortFrom(c.key.remote.Netip(), c.key.rport)
+	_, remote := c.key.ends()
+	return remote
 }
 
 func tcpAddr(a ippkt.Addr, port uint16) *net.TCPAddr {
@@ -401,10 +403,8 @@ type Info struct {
 
 // Info returns the state of the connection. Of one that is over it is the last one.
 func (c *Conn) Info() Info {
-	i := Info{
-		Local:  c.LocalAddrPort(),
-		Remote: c.RemoteAddrPort(),
-	}
+	var i Info
+	i.Local, i.Remote = c.key.ends()
 	c.lock()
 	defer c.unlock()
 	c.t.Snapshot(&i.Snapshot)

@@ -203,8 +203,7 @@ func (q *queue) writePlain(packet []byte) {
 
 func (q *queue) write(off link.Offload, hdr []byte, payload [4][]byte) {
 	if err := q.dev.Write(off, hdr, payload); err != nil {
-		q.count.own[countWriteErrors].Add(1) // a loss like any other: TCP repairs it
-		q.s.shortage(countWriteErrors)
+		q.note(countWriteErrors) // a loss like any other: TCP repairs it
 	}
 }
 

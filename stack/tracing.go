@@ -131,7 +131,7 @@ type told struct {
 	phase tcb.Phase
 }
 
-// ends returns the ends of a flow as a tracer is told them.
+// ends returns the ends of a flow as users and tracers are told them.
 func (k *flowKey) ends() (local, remote netip.AddrPort) {
 	return netip.AddrPortFrom(k.local.Netip(), k.lport), netip.AddrPortFrom(k.remote.Netip(), k.rport)
 }
@@ -180,9 +180,15 @@ func (c *Conn) trace(kind trace.Kind, held tcb.Held) {
 	c.s.tell(ev)
 }
 
-func (q *queue) drop(c counter) {
+// note counts c, and mentions what runs short by it.
+func (q *queue) note(c counter) {
 	q.count.own[c].Add(1)
 	q.s.shortage(c)
+}
+
+// drop is note for the packet that is being delivered: it is refused, if c counts refusals.
+func (q *queue) drop(c counter) {
+	q.note(c)
 	if q.s.traced() && c.isDrop() {
 		q.tracing.refused(counterNames[c])
 	}

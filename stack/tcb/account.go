@@ -167,9 +167,16 @@ func (s *waited) until(now Time, w wait) {
 	s.since = now
 }
 
-// account follows the end of a flush, which was held.
+// account follows the end of a flush, which was held. As a rule nothing waits and nothing ever has, and there is nothing to
+// note.
 func (t *TCB) account(now Time, held Held) {
-	w := t.waitFor(held)
+	if held != HeldIdle || t.waits != waitNone || t.snd.want || t.loss != nil {
+		t.noteWait(now, t.waitFor(held))
+	}
+}
+
+// noteWait notes what sending waits for from now on, and whether that is in a recovery.
+func (t *TCB) noteWait(now Time, w wait) {
 	if w != waitNone && t.inFlight() == 0 {
 		w |= waitAlone
 	}

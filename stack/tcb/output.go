@@ -463,9 +463,7 @@ func (t *TCB) emitReset(now Time, o *Out) {
 
 // settle arms the timers that fit what the connection waits for, once nothing more can be sent.
 func (t *TCB) settle(now Time, held Held) {
-	if held != HeldIdle || t.waits != waitNone || t.snd.want || t.loss != nil { // as a rule there is nothing to note
-		t.account(now, held)
-	}
+	t.account(now, held)
 	if !t.synchronized() || t.state == TimeWaiting {
 		return
 	}

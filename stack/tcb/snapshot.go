@@ -35,6 +35,9 @@ type Snapshot struct {
 // Unsent returns the octets that were written and have not been sent yet.
 func (s *Snapshot) Unsent() int { return max(s.SndQueued-s.InFlight, 0) }
 
+// Acked returns how many octets of our stream the peer has acknowledged, modulo 2^32; our FIN counts as one.
+func (s *Snapshot) Acked() uint32 { return uint32(s.Una - s.ISS - 1) }
+
 // RcvWnd returns what the peer may still send, in octets.
 func (s *Snapshot) RcvWnd() int { return s.RcvAdv.Sub(s.RcvNxt) }
 

@@ -49,7 +49,7 @@ func (j *Joiner) Add(e *Event) {
 	case e.Kind == Ended || e.Kind == PacketIn && e.Segment != nil && e.Segment.Flags.Has(tcpseg.SYN) && e.Drop == "":
 		j.forget(flow)
 	case e.State != nil:
-		f.una = f.place(uint32(e.State.Una - e.State.ISS - 1))
+		f.una = f.place(e.State.Acked())
 		j.acknowledged(flow, f)
 	}
 }

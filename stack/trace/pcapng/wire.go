@@ -44,20 +44,12 @@ func commentsOf(comments []string, i, n int) []string {
 	return []string{numbered}
 }
 
-// number says in a comment which packet of a super-segment it is about, behind what it is.
+// number says in a comment which packet of a super-segment it is about.
 func number(comment string, i, n int) string {
-	what, state, more := strings.Cut(comment, separator)
-	b := append(make([]byte, 0, len(comment)+40), what...)
-	b = strconv.AppendInt(append(b, " ("...), int64(i), 10)
-	b = strconv.AppendInt(append(b, " of "...), int64(n), 10)
-	b = append(b, " of one super-segment)"...)
-	if more {
-		b = append(append(b, separator...), state...)
-	}
-	return string(b)
+	return insert(comment, " ("+strconv.Itoa(i)+" of "+strconv.Itoa(n)+" of one super-segment)")
 }
 
-// named returns comments with the names of a part of p's payload in the last of them, behind what the packet is.
+// named returns comments with the names of a part of p's payload in the last of them.
 func (p *Packet) named(comments []string, skip, octets int) []string {
 	if p.Names == nil || len(comments) == 0 {
 		return comments
@@ -67,11 +59,16 @@ func (p *Packet) named(comments []string, skip, octets int) []string {
 		return comments
 	}
 	last := len(comments) - 1
-	what, state, more := strings.Cut(comments[last], separator)
-	if what += names; more {
-		what += separator + state
+	return append(comments[:last:last], insert(comments[last], names))
+}
+
+// insert puts more into a comment, behind what the packet is.
+func insert(comment, more string) string {
+	what, state, found := strings.Cut(comment, separator)
+	if !found {
+		return what + more
 	}
-	return append(comments[:last:last], what)
+	return what + more + separator + state
 }
 
 // separator stands between what a comment says of a packet and what it says of the connection.

@@ -45,7 +45,7 @@ func (l *exchanges) add(rec *trace.Record, since time.Time) {
 	case rec.Kind == trace.Response || rec.Kind == trace.ResponseEnd:
 		l.answer(rec)
 	case rec.State != nil:
-		l.acknowledge(rec.Time, uint32(rec.State.Una-rec.State.ISS-1))
+		l.acknowledge(rec.Time, rec.State.Acked())
 	}
 }
 
