@@ -171,12 +171,13 @@ func (s *waited) until(now Time, w wait) {
 // note.
 func (t *TCB) account(now Time, held Held) {
 	if held != HeldIdle || t.waits != waitNone || t.snd.want || t.loss != nil {
-		t.noteWait(now, t.waitFor(held))
+		t.noteWait(now, held)
 	}
 }
 
 // noteWait notes what sending waits for from now on, and whether that is in a recovery.
-func (t *TCB) noteWait(now Time, w wait) {
+func (t *TCB) noteWait(now Time, held Held) {
+	w := t.waitFor(held)
 	if w != waitNone && t.inFlight() == 0 {
 		w |= waitAlone
 	}
