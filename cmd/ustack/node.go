@@ -99,6 +99,9 @@ func newNode(l link.Link, p *nodePlan, c *console) (n *node, err error) {
 
 // openCaptures opens what is to be captured: rings for the events of our own stack, or a tap for another engine.
 func (n *node) openCaptures(p *nodePlan, c *console) (rings []*trace.Ring, tap link.TapFunc, err error) {
+	if err := p.checkDirectories(); err != nil {
+		return nil, nil, err
+	}
 	if p.pcap != "" {
 		capture, err := openCapture(p)
 		if err != nil {
@@ -111,16 +114,12 @@ func (n *node) openCaptures(p *nodePlan, c *console) (rings []*trace.Ring, tap l
 		rings = append(rings, capture.follow(p))
 	}
 	if p.dead != "" {
-		g, err := openGraves(p, c)
-		if err != nil {
-			return nil, nil, err
-		}
-		finish := n.closer
+		dead, finish := followDead(p, c), n.closer
 		n.closer = func() error {
-			g.close()
+			dead.close()
 			return finish()
 		}
-		rings = append(rings, g.ring)
+		rings = append(rings, dead.ring)
 	}
 	return rings, nil, nil
 }

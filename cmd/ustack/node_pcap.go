@@ -23,16 +23,12 @@ const (
 
 // capture writes packets to the file of --pcap. Those of our own stack come from a ring, with what the stack says of them.
 type capture struct {
-	files *pcapng.Files
-	ring  *trace.Ring
-	done  chan struct{} // closed when the ring is written
+	files  *pcapng.Files
+	events *follower // nil: another engine's packets are tapped
 }
 
 // openCapture opens the capture of p.
 func openCapture(p *nodePlan) (*capture, error) {
-	if err := p.checkDirectories(); err != nil {
-		return nil, err
-	}
 	next := func() (io.WriteCloser, error) { return captureFile(p, p.pcap) }
 	if p.rotate > 0 {
 		next = (&fileSet{plan: p}).next
@@ -108,12 +104,31 @@ func (p *nodePlan) captureOptions() pcapng.Options {
 
 // follow returns the ring for a stack: what it keeps is written.
 func (c *capture) follow(p *nodePlan) *trace.Ring {
-	c.ring, c.done = captureRing(p.snapLen, trace.Response, trace.ResponseEnd, trace.Ended), make(chan struct{})
+	c.events = follow(captureRing(p.snapLen, trace.Response, trace.ResponseEnd, trace.Ended), func(r *trace.Ring) {
+		pcapng.Follow(r, c.files.Write)
+	})
+	return c.events.ring
+}
+
+// A follower takes the events of a ring, on a goroutine of its own.
+type follower struct {
+	ring *trace.Ring
+	done chan struct{} // closed when the ring is empty
+}
+
+func follow(r *trace.Ring, take func(*trace.Ring)) *follower {
+	f := &follower{r, make(chan struct{})}
 	go func() {
-		defer close(c.done)
-		pcapng.Follow(c.ring, c.files.Write)
+		defer close(f.done)
+		take(r)
 	}()
-	return c.ring
+	return f
+}
+
+// close waits until everything up to now is taken.
+func (f *follower) close() {
+	f.ring.Close()
+	<-f.done
 }
 
 // captureRing makes a ring for packets of which snapLen octets are wanted, and for other events of these kinds; 0: all
@@ -132,9 +147,8 @@ func captureRing(snapLen int, kinds ...trace.Kind) *trace.Ring {
 
 // close writes what is left.
 func (c *capture) close() error {
-	if c.ring != nil {
-		c.ring.Close()
-		<-c.done
+	if c.events != nil {
+		c.events.close()
 	}
 	if err := c.files.Close(); err != nil {
 		return fmt.Errorf("--pcap: %w", err)

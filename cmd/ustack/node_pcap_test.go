@@ -119,7 +119,7 @@ func TestCaptureDirectoryRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err = openCapture(p.nodePlan); err == nil {
+	if _, _, err = new(node).openCaptures(p.nodePlan, quiet()); err == nil {
 		t.Fatal("the capture is open")
 	}
 	if h := (*hintError)(nil); !errors.As(err, &h) || !errors.Is(err, fs.ErrNotExist) || !strings.Contains(h.hint, "--user") {
