@@ -60,12 +60,19 @@ func TestSS(t *testing.T) {
 	s, c, socket := observed(t)
 	fetchText(t, c, "http://10.90.0.2/_/bytes/100000")
 	fetchText(t, c, "http://[fd90::2]/_/hello")
-	out, _ := command(t, exitOK, "ss", "-tinO", "--control", socket)
-	lines := strings.Split(strings.TrimSpace(out), "\n")
-	if len(lines) != 3 || !strings.HasPrefix(lines[0], "State") {
-		t.Fatalf("want a title and two connections:\n%s", out)
-	}
 	line := regexp.MustCompile(`^ESTAB +0 +0 +10\.90\.0\.2:80 +10\.90\.0\.1:\d+ ts sack cubic wscale:\d+,\d+ rto:\S+ rtt:\S+/\S+ ato:40 mss:1448 pmtu:1500 .*cwnd:\d+ .*bytes_sent:10\d{4} bytes_acked:10\d{4} bytes_received:\d+ `)
+	var lines []string
+	for range 200 { // until the last octets are acknowledged
+		out, _ := command(t, exitOK, "ss", "-tinO", "--control", socket)
+		lines = strings.Split(strings.TrimSpace(out), "\n")
+		if len(lines) != 3 || !strings.HasPrefix(lines[0], "State") {
+			t.Fatalf("want a title and two connections:\n%s", out)
+		}
+		if line.MatchString(lines[1]) {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 	if !line.MatchString(lines[1]) {
 		t.Errorf("%q is not %v", lines[1], line)
 	}
@@ -75,7 +82,7 @@ func TestSS(t *testing.T) {
 	if out, _ := command(t, exitOK, "ss", "-H", "--control", socket, "dport = :80"); out != "" {
 		t.Errorf("nobody, but:\n%s", out)
 	}
-	out, _ = command(t, exitOK, "ss", "--json", "--control", socket, "--watch", "60ms", "--count", "2", "state", "established")
+	out, _ := command(t, exitOK, "ss", "--json", "--control", socket, "--watch", "60ms", "--count", "2", "state", "established")
 	pages := json.NewDecoder(strings.NewReader(out))
 	for range 2 {
 		var list control.Conns
