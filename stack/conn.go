@@ -27,13 +27,13 @@ type Conn struct {
 	want atomic.Int32 // goroutines waiting for mu
 
 	mu   sync.Mutex
+	ipid uint16
+	tos  uint8 // DSCP<<2
+	ttl  uint8 // 0: the default
 	t    tcb.TCB
 	mem  lender
 	q    *queue   // where to send
 	last tcb.Time // of the clock as the TCB has seen it
-	ipid uint16
-	tos  uint8 // DSCP<<2
-	ttl  uint8 // 0: the default
 
 	timer *timer // nil: never needed
 

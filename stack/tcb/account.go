@@ -7,15 +7,17 @@ import "time"
 type Account struct {
 	HandshakeRTT Time // 0: it showed none, for the SYN was sent again, or was answered with a cookie
 
-	BytesAcked         uint64 // of BytesOut, without what was sent again
-	BytesRetransmitted uint64
-	SynTimeouts        int    // of our SYN or SYN,ACK
-	Backoff            int    // how often the time-out was doubled since the last sample
-	Undone             uint64 // recoveries that were for nothing (RFC 4015)
-	DSACKs             uint64 // segments that tell of data the peer had twice (RFC 2883)
-	Reorderings        uint64 // ACKs that tell of segments the network has reordered (RFC 8985 §6.2 step 2)
-	OutOfOrder         uint64 // segments that came beyond a hole
-	CongestionEchoes   uint64 // ACKs with ECE, where the ends agreed on ECN (RFC 3168)
+	BytesAcked              uint64 // of BytesOut, without what was sent again
+	BytesRetransmitted      uint64
+	RetransmittedInFlight   int    // octets in flight that were sent again, without those acknowledged selectively
+	DataSegsIn, DataSegsOut uint32 // segments with text, a super-segment being one; modulo 2³² (RFC 4898, tcpEStatsPerfDataSegsIn and -Out)
+	SynTimeouts             int    // of our SYN or SYN,ACK
+	Backoff                 int    // how often the time-out was doubled since the last sample
+	Undone                  uint64 // recoveries that were for nothing (RFC 4015)
+	DSACKs                  uint64 // segments that tell of data the peer had twice (RFC 2883)
+	Reorderings             uint64 // ACKs that tell of segments the network has reordered (RFC 8985 §6.2 step 2)
+	OutOfOrder              uint64 // segments that came beyond a hole
+	CongestionEchoes        uint64 // ACKs with ECE, where the ends agreed on ECN (RFC 3168)
 
 	// Since the events; below 0: there was none.
 	SinceDataSent, SinceDataReceived, SinceReceived Time
@@ -45,7 +47,8 @@ func (t *TCB) Account(now Time, a *Account) {
 	n := t.lossCounters()
 	*a = Account{
 		HandshakeRTT: Time(t.snd.opening) * Time(time.Microsecond),
-		BytesAcked:   t.bytesAcked(), BytesRetransmitted: n.octets,
+		BytesAcked:   t.bytesAcked(), BytesRetransmitted: n.octets, RetransmittedInFlight: t.runs.resentOctets(),
+		DataSegsIn: t.stats.dataIn, DataSegsOut: t.stats.dataOut,
 		SynTimeouts: int(t.synTimeouts), Backoff: int(t.rtt.backoff),
 		Undone: uint64(n.undos), DSACKs: uint64(n.dsacks), CongestionEchoes: uint64(n.echoes),
 		SinceDataSent: since(now, t.snd.lastSent), SinceDataReceived: t.sinceData(now), SinceReceived: since(now, t.heard),
@@ -98,6 +101,14 @@ func (t *TCB) bytesAcked() uint64 {
 		flying-- // a FIN or SYN is no octet
 	}
 	return t.stats.bytesOut - t.lossCounters().octets - uint64(flying)
+}
+
+// countText counts a segment that goes out, if it has text.
+func (t *TCB) countText(n int) {
+	if n > 0 {
+		t.stats.dataOut++
+		t.stats.bytesOut += uint64(n)
+	}
 }
 
 // busy returns how long something was in flight.

@@ -12,6 +12,9 @@ func (t *TCB) Input(now Time, seg *tcpseg.Segment) Result {
 	if t.stats.segsIn++; t.stats.segsIn > 1 { // the first has completed the handshake, and its sample is there
 		t.stats.sample = 0
 	}
+	if len(seg.Payload) > 0 {
+		t.stats.dataIn++
+	}
 	var drop Drop
 	switch t.state {
 	case Closed:

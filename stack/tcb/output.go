@@ -100,7 +100,7 @@ func (t *TCB) outputSYN(now Time, o *Out) bool {
 	if t.runs.n == 0 {
 		t.snd.nxt = t.snd.iss.Add(1 + t.synText(o, &opt))
 		t.runs.push(t.snd.iss, t.snd.nxt, now, 0)
-		t.stats.bytesOut += uint64(o.PayloadLen())
+		t.countText(o.PayloadLen())
 	} else {
 		t.runs.resend(i, 1, now, 0) // without the data, if there was any
 	}
@@ -434,7 +434,7 @@ func (t *TCB) emit(now Time, o *Out, seq tcpseg.Seq, n int, flags tcpseg.Flags, 
 	o.Cause, o.Acks = cause, t.rcv.nxt.Sub(t.rcv.lastAck)
 	t.acked()
 	t.stats.segsOut++
-	t.stats.bytesOut += uint64(n)
+	t.countText(n)
 	if n > 0 || flags.Has(tcpseg.FIN) {
 		t.spend(n)
 		t.paced(now, n)

@@ -115,6 +115,17 @@ func (rs *runs) pushFull(end tcpseg.Seq, now Time) {
 	t.end, t.sent, t.times, t.probe = end, now, max(t.times, 2), false
 }
 
+// resentOctets returns how much is in flight of what was sent again.
+func (rs *runs) resentOctets() int {
+	n := 0
+	for i := rs.head; i != none; i = rs.slab[i].next {
+		if r := &rs.slab[i]; r.times > 1 && !r.sacked && !r.lost {
+			n += r.len()
+		}
+	}
+	return n
+}
+
 func (rs *runs) setSacked(r *run, on bool) {
 	if r.sacked != on {
 		r.sacked = on

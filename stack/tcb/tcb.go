@@ -167,6 +167,7 @@ type pendingReset struct {
 
 type counters struct {
 	segsIn, segsOut, bytesIn, bytesOut uint64
+	dataIn, dataOut                    uint32 // of the segments, those with text; modulo 2³²
 
 	busy      Time   // with something in flight, until snd.progress
 	heardData uint32 // ms, on the timestamp clock: when text came; see sinceData

@@ -11,15 +11,18 @@ type Account struct {
 	HandshakeRTT int64 `json:"handshake_rtt_us,omitempty"` // 0: it showed none
 	PathMTU      int   `json:"path_mtu"`
 
-	BytesAcked         uint64 `json:"bytes_acked"`
-	BytesRetransmitted uint64 `json:"bytes_retransmitted"`
-	SynTimeouts        int    `json:"syn_timeouts,omitempty"`
-	Backoff            int    `json:"backoff,omitempty"` // time-outs since the last round-trip time
-	Undone             uint64 `json:"undone"`            // recoveries that were for nothing
-	DSACKs             uint64 `json:"dsacks"`
-	Reorderings        uint64 `json:"reorderings"`
-	SegsOutOfOrder     uint64 `json:"segs_out_of_order"`
-	CongestionEchoes   uint64 `json:"congestion_echoes"`
+	BytesAcked            uint64 `json:"bytes_acked"`
+	BytesRetransmitted    uint64 `json:"bytes_retransmitted"`
+	RetransmittedInFlight int    `json:"retransmitted_in_flight"` // octets
+	DataSegsOut           uint32 `json:"data_segs_out"`           // with text; a super-segment is one
+	DataSegsIn            uint32 `json:"data_segs_in"`
+	SynTimeouts           int    `json:"syn_timeouts,omitempty"`
+	Backoff               int    `json:"backoff,omitempty"` // time-outs since the last round-trip time
+	Undone                uint64 `json:"undone"`            // recoveries that were for nothing
+	DSACKs                uint64 `json:"dsacks"`
+	Reorderings           uint64 `json:"reorderings"`
+	SegsOutOfOrder        uint64 `json:"segs_out_of_order"`
+	CongestionEchoes      uint64 `json:"congestion_echoes"`
 
 	// Since the events, in µs; below 0: there was none.
 	SinceDataSent     int64 `json:"since_data_sent_us"`
@@ -51,7 +54,8 @@ type Account struct {
 func accountOf(i *stack.Info) Account {
 	return Account{
 		HandshakeRTT: micros(i.HandshakeRTT), PathMTU: i.PathMTU,
-		BytesAcked: i.BytesAcked, BytesRetransmitted: i.BytesRetransmitted, SynTimeouts: i.SynTimeouts, Backoff: i.Backoff,
+		BytesAcked: i.BytesAcked, BytesRetransmitted: i.BytesRetransmitted,
+		RetransmittedInFlight: i.RetransmittedInFlight, DataSegsOut: i.DataSegsOut, DataSegsIn: i.DataSegsIn, SynTimeouts: i.SynTimeouts, Backoff: i.Backoff,
 		Undone: i.Undone, DSACKs: i.DSACKs, Reorderings: i.Reorderings, SegsOutOfOrder: i.OutOfOrder, CongestionEchoes: i.CongestionEchoes,
 		SinceDataSent: sinceMicros(i.SinceDataSent), SinceDataReceived: sinceMicros(i.SinceDataReceived), SinceReceived: sinceMicros(i.SinceReceived),
 		DeliveryRate: i.DeliveryRate, PacingRate: i.PacingRate,

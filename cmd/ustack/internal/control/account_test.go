@@ -17,7 +17,7 @@ func TestAccount(t *testing.T) {
 		switch f := from.Field(i); f.Kind() {
 		case reflect.Bool:
 			f.SetBool(true)
-		case reflect.Uint64:
+		case reflect.Uint32, reflect.Uint64:
 			f.SetUint(uint64(1000 * (i + 1)))
 		default:
 			f.SetInt(int64(1000 * (i + 1)))

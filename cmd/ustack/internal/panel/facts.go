@@ -96,6 +96,9 @@ type totals struct {
 
 	BytesAcked         uint64 `json:"bytes_acked"`
 	BytesRetransmitted uint64 `json:"bytes_retransmitted"`
+	RetransmittedNow   int    `json:"retransmitted_in_flight"` // octets
+	DataSegmentsIn     uint32 `json:"data_segments_in"`
+	DataSegmentsOut    uint32 `json:"data_segments_out"`
 	Undone             uint64 `json:"undone"` // recoveries that were for nothing
 	DSACKs             uint64 `json:"dsacks"`
 	Reorderings        uint64 `json:"reorderings"`
@@ -122,7 +125,8 @@ func factsOf(i stack.Info) *connFacts {
 		Since: since{ago(i.SinceDataSent), ago(i.SinceDataReceived), ago(i.SinceReceived)},
 		Totals: totals{
 			i.SegsIn, i.SegsOut, i.BytesIn, i.BytesOut, i.Retransmits, i.FastRecoveries, i.RTOs,
-			i.BytesAcked, i.BytesRetransmitted, i.Undone, i.DSACKs, i.Reorderings, i.OutOfOrder, i.CongestionEchoes,
+			i.BytesAcked, i.BytesRetransmitted, i.RetransmittedInFlight, i.DataSegsIn, i.DataSegsOut,
+			i.Undone, i.DSACKs, i.Reorderings, i.OutOfOrder, i.CongestionEchoes,
 		},
 	}
 }

@@ -78,6 +78,7 @@ func (w *words) octets(c *control.Conn) {
 	w.count("bytes_acked", c.BytesAcked)
 	w.count("bytes_received", c.BytesReceived)
 	w.add("supersegs_out:%d supersegs_in:%d", c.SegsOut, c.SegsIn)
+	w.add("data_supersegs_out:%d data_supersegs_in:%d", c.DataSegsOut, c.DataSegsIn)
 }
 
 func (w *words) rates(c *control.Conn) {
@@ -121,6 +122,7 @@ func (w *words) recovery(c *control.Conn) {
 	w.add("phase:%s inflight:%d", c.Phase, c.InFlight)
 	w.addIf(c.Lost > 0, "lost_bytes:%d", c.Lost)
 	w.addIf(c.Sacked > 0, "sacked_bytes:%d", c.Sacked)
+	w.addIf(c.RetransmittedInFlight > 0, "retrans_bytes:%d", c.RetransmittedInFlight)
 	w.count("retransmits", c.Retransmits)
 	w.count("rtos", c.RTOs)
 	w.count("fast_recoveries", c.FastRecoveries)

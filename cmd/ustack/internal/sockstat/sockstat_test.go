@@ -193,7 +193,7 @@ func busy() control.Conn {
 	c.SACK, c.Timestamps, c.ECN, c.WindowScale, c.SendScale, c.RecvScale = true, true, true, true, 10, 7
 	c.Stalled, c.SoftError = true, "no route to host"
 	c.Account = control.Account{
-		HandshakeRTT: 11_000, PathMTU: 1500, BytesAcked: 985_000, BytesRetransmitted: 5792, SynTimeouts: 1, Backoff: 2, Undone: 3, DSACKs: 4,
+		HandshakeRTT: 11_000, PathMTU: 1500, BytesAcked: 985_000, BytesRetransmitted: 5792, RetransmittedInFlight: 4344, DataSegsOut: 80, DataSegsIn: 1, SynTimeouts: 1, Backoff: 2, Undone: 3, DSACKs: 4,
 		Reorderings: 5, SegsOutOfOrder: 6, CongestionEchoes: 7, SinceDataSent: 8999, SinceDataReceived: 1_000_000, SinceReceived: -1,
 		DeliveryRate: 1_250_000, PacingRate: 2_000_000, Busy: 2_000_000, Recovering: 100_000, CwndLimited: 1_500_000, PeerWindowLimited: 250_000,
 		SendBufferLimited: 1000, NagleLimited: 2000, PacingLimited: 3000, AdvertisedMSS: 1460, ReceivedMSS: 1448, DelayedACK: 40_000,
@@ -205,11 +205,11 @@ func busy() control.Conn {
 func TestInfo(t *testing.T) {
 	c := busy()
 	want := `ts sack ecn fastopen cubic wscale:10,7 rto:212.345 backoff:2 rtt:12.345/0.5 ato:40 mss:1448 pmtu:1500 rcvmss:1448 cwnd:10 ` +
-		`ssthresh:20 bytes_sent:1000000 bytes_retrans:5792 bytes_acked:985000 bytes_received:87 supersegs_out:90 supersegs_in:60 send 9.7Mbps ` +
+		`ssthresh:20 bytes_sent:1000000 bytes_retrans:5792 bytes_acked:985000 bytes_received:87 supersegs_out:90 supersegs_in:60 data_supersegs_out:80 data_supersegs_in:1 send 9.7Mbps ` +
 		`lastsnd:8 lastrcv:1000 pacing_rate 16.0Mbps delivery_rate 10.0Mbps busy:2000ms rwnd_limited:250ms(12.5%) sndbuf_limited:1ms(0.1%) ` +
 		`cwnd_limited:1500ms(75.0%) nagle_limited:2ms(0.1%) pacing_limited:3ms(0.1%) recovering:100ms(5.0%) notsent:500 rcv_rtt:12.5 ` +
 		`rcv_ssthresh:1048576 minrtt:10 handshake_rtt:11 rcv_ooopack:6 rcv_ooo:3 snd_wnd:64128 rcv_wnd:65536 phase:fast-recovery inflight:9000 ` +
-		`lost_bytes:2896 sacked_bytes:1448 retransmits:4 rtos:1 fast_recoveries:2 undone:3 dsack_dups:4 reord_seen:5 ecn_echoes:7 syn_timeouts:1 ` +
+		`lost_bytes:2896 sacked_bytes:1448 retrans_bytes:4344 retransmits:4 rtos:1 fast_recoveries:2 undone:3 dsack_dups:4 reord_seen:5 ecn_echoes:7 syn_timeouts:1 ` +
 		`window_probes:8 keepalive_probes:9 stalled error:"no route to host"`
 	if got := Info(&c); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
@@ -218,7 +218,7 @@ func TestInfo(t *testing.T) {
 	blank := some["d"]
 	blank.CC, blank.RTO, blank.Phase = "reno", 1_000_000, "slow-start"
 	blank.SinceDataSent, blank.SinceDataReceived, blank.SinceReceived, blank.DelayedACK = -1, -1, -1, -1
-	if got, want := Info(&blank), "reno rto:1000 mss:0 supersegs_out:0 supersegs_in:0 snd_wnd:0 rcv_wnd:0 phase:slow-start inflight:0"; got != want {
+	if got, want := Info(&blank), "reno rto:1000 mss:0 supersegs_out:0 supersegs_in:0 data_supersegs_out:0 data_supersegs_in:0 snd_wnd:0 rcv_wnd:0 phase:slow-start inflight:0"; got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
 }
