@@ -165,7 +165,7 @@ func TestDeadConnections(t *testing.T) {
 		}
 		b, err := os.ReadFile(filepath.Join(dir, files[0].Name()))
 		if err != nil || !bytes.Contains(b, []byte("ended: connection reset by peer")) || !bytes.Contains(b, []byte("packets before these are forgotten")) ||
-			!bytes.Contains(b, []byte("new data")) || !bytes.Contains(b, []byte("host\x00")) {
+			!bytes.Contains(b, []byte("new data")) || !bytes.Contains(b, []byte("; not acknowledged: answer 1: 200 GET /_/bytes/1000000; ")) || !bytes.Contains(b, []byte("host\x00")) {
 			t.Errorf("%v: %.300q", err, b)
 		}
 		if n, _, err := countPackets(filepath.Join(dir, files[0].Name())); err != nil || n < 20 {

@@ -20,6 +20,7 @@ const (
 type Joiner struct {
 	flows   map[flowEnds]*joined
 	answers int // in flows
+	names   Names
 }
 
 type flowEnds struct{ local, remote netip.AddrPort }
@@ -123,41 +124,79 @@ func (j *Joiner) acknowledged(flow flowEnds, f *joined) {
 //
 //	new data · answer 3 begins: 200 GET /bytes/100000 · cwnd 14600 …
 func (j *Joiner) AppendComment(b []byte, e *Event) []byte {
-	return appendRest(j.AppendNames(appendWhat(b, e), e, 0, e.Payload), e)
+	j.Find(&j.names, e)
+	return appendRest(j.names.Append(appendWhat(b, e), 0, e.Payload), e)
 }
 
-// AppendNames appends, each behind a " · ", what AppendComment says of the answers that begin or end in a part of the
-// packet that e is about: in so many octets of its payload, if there are, behind the first skip of them.
-func (j *Joiner) AppendNames(b []byte, e *Event, skip, octets int) []byte {
+// Names are the answers that begin or end in one packet. They stay what they are when the Joiner learns more. The zero
+// value is none.
+type Names struct {
+	answers  []answer
+	from, to int64 // the packet's payload in the stream
+}
+
+// Find makes n the answers that begin or end in the packet that e is about, an event that the Joiner has been shown.
+func (j *Joiner) Find(n *Names, e *Event) {
+	n.answers = n.answers[:0]
 	f := j.flows[flowEnds{e.Local, e.Remote}]
 	if f == nil || e.Kind != PacketOut || e.Segment == nil || e.State == nil {
-		return b
+		return
 	}
-	from := f.place(e.Offset())
-	octets = min(octets, e.Payload-skip)
-	return f.appendNames(b, from+int64(skip), from+int64(skip+octets))
-}
-
-// appendNames names the answers that begin or end between two offsets.
-func (f *joined) appendNames(b []byte, from, to int64) []byte {
-	named, more := 0, 0
+	n.from = f.place(e.Offset())
+	n.to = n.from + int64(e.Payload)
 	for _, a := range f.answers {
-		begins := from <= a.from && a.from < to
-		ends := a.from < a.to && from < a.to && a.to <= to
-		switch {
-		case !begins && !ends:
-		case named == maxNamed:
-			more++
-		default:
-			b = a.append(append(b, " · "...), begins, ends)
-			named++
+		if begins, ends := a.within(n.from, n.to); begins || ends {
+			n.answers = append(n.answers, a)
 		}
 	}
-	if more > 0 {
-		b = strconv.AppendInt(append(b, " · and "...), int64(more), 10)
-		b = append(b, " more answers"...)
+}
+
+// Append appends, each behind a " · ", what AppendComment says of the answers that begin or end in a part of the packet:
+// in so many octets of its payload, if there are, behind the first skip of them.
+func (n *Names) Append(b []byte, skip, octets int) []byte {
+	from := n.from + int64(skip)
+	to := from + min(int64(octets), n.to-from)
+	named := 0
+	for _, a := range n.answers {
+		begins, ends := a.within(from, to)
+		if !begins && !ends {
+			continue
+		}
+		if named++; named <= maxNamed {
+			b = a.append(append(b, " · "...), begins, ends)
+		}
 	}
-	return b
+	return appendMore(b, named)
+}
+
+// AppendOpen appends the answers of the connection that e is about of which its peer has not acknowledged everything, with
+// a " · " between them.
+func (j *Joiner) AppendOpen(b []byte, e *Event) []byte {
+	f := j.flows[flowEnds{e.Local, e.Remote}]
+	if f == nil {
+		return b
+	}
+	for i, a := range f.answers[:min(len(f.answers), maxNamed)] {
+		if i > 0 {
+			b = append(b, " · "...)
+		}
+		b = a.append(b, true, true)
+	}
+	return appendMore(b, len(f.answers))
+}
+
+// appendMore says how many of so many answers are not named.
+func appendMore(b []byte, n int) []byte {
+	if n <= maxNamed {
+		return b
+	}
+	b = strconv.AppendInt(append(b, " · and "...), int64(n-maxNamed), 10)
+	return append(b, " more answers"...)
+}
+
+// within reports whether a begins and ends between two offsets.
+func (a *answer) within(from, to int64) (begins, ends bool) {
+	return from <= a.from && a.from < to, a.from < a.to && from < a.to && a.to <= to
 }
 
 func (a *answer) append(b []byte, begins, ends bool) []byte {

@@ -2,6 +2,7 @@ package trace
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"strings"
 	"testing"
@@ -73,9 +74,15 @@ func TestJoiner(t *testing.T) {
 	c.end(3, 520, 560, false)
 	wantNames(t, c.out(500, 60), "answer 2 ends: 200 GET /2 · answer 3: 200 GET /3")
 	e := c.show(Event{Kind: PacketOut, Segment: &tcpseg.Header{Seq: c.iss.Add(1)}, Payload: 560})
-	wantNames(t, string(j.AppendNames(nil, e, 100, 100)), " · answer 1 begins: 200 GET /1")
-	wantNames(t, string(j.AppendNames(nil, e, 560-40, 40)), " · answer 3: 200 GET /3")
+	var n Names
+	j.Find(&n, e)
+	wantNames(t, string(n.Append(nil, 100, 100)), " · answer 1 begins: 200 GET /1")
+	wantNames(t, string(n.Append(nil, 560-40, 40)), " · answer 3: 200 GET /3")
+	j.Find(&n, c.show(Event{Kind: PacketOut, Segment: &tcpseg.Header{Seq: c.iss.Add(301)}, Payload: 60}))
+	wantNames(t, string(n.Append(nil, 0, math.MaxInt)), " · answer 1 ends: 200 GET /1 · answer 2 begins: 200 GET /2")
+	wantNames(t, string(j.AppendOpen(nil, e)), "answer 1: 200 GET /1 · answer 2: 200 GET /2 · answer 3: 200 GET /3")
 	c.ack(350)
+	wantNames(t, string(j.AppendOpen(nil, e)), "answer 2: 200 GET /2 · answer 3: 200 GET /3")
 	wantNames(t, c.out(100, 500), "answer 2: 200 GET /2 · answer 3: 200 GET /3") // as if sent again: the first is forgotten
 	wantNames(t, c.out(519, 2), "answer 2 ends: 200 GET /2 · answer 3 begins: 200 GET /3")
 	c.ack(560)

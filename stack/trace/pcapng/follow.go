@@ -20,7 +20,7 @@ const (
 func Follow(r *trace.Ring, write func(*Packet) error) {
 	var rec trace.Record
 	var joiner trace.Joiner
-	names := func(skip, octets int) string { return string(joiner.AppendNames(nil, &rec.Event, skip, octets)) }
+	var names trace.Names
 	var lost uint64 // events: not all of them were packets
 	done := 0
 	for r.Next(&rec) {
@@ -30,8 +30,9 @@ func Follow(r *trace.Ring, write func(*Packet) error) {
 			continue
 		}
 		rec.Lost, lost = lost, 0
+		joiner.Find(&names, &rec.Event)
 		p := PacketOf(&rec)
-		p.Names = names
+		p.Names = &names
 		write(&p)
 		if done += p.Len + packetCost; done > turnCost {
 			done = 0

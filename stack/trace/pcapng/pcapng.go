@@ -18,6 +18,7 @@ import (
 
 	"ustack/ippkt"
 	"ustack/stack/link"
+	"ustack/stack/trace"
 )
 
 const (
@@ -50,9 +51,9 @@ type Packet struct {
 	Comments  []string
 	Refused   bool // the stack has refused it, in whole or in part
 
-	// Names returns what is to be said of some octets of the payload, behind the first skip of them: it goes into the last
-	// comment of the packet that carries them. Nil: nothing.
-	Names func(skip, octets int) string
+	// Names are the answers that the last comment of the packet names, of each packet of a super-segment those that begin
+	// and end in it. Nil: none.
+	Names *trace.Names
 }
 
 // Writer writes packets to a file. Its methods may be called from any goroutine. A goroutine of

@@ -54,7 +54,7 @@ func (p *Packet) named(comments []string, skip, octets int) []string {
 	if p.Names == nil || len(comments) == 0 {
 		return comments
 	}
-	names := p.Names(skip, octets)
+	names := string(p.Names.Append(nil, skip, octets))
 	if names == "" {
 		return comments
 	}

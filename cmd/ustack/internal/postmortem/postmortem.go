@@ -45,6 +45,7 @@ type Keeper struct {
 	lost   uint64 // events, so far
 	files  int
 	failed bool
+	joiner trace.Joiner
 }
 
 // key is a connection.
@@ -61,6 +62,7 @@ type flow struct {
 type packet struct {
 	trace.Record
 	octets []byte
+	names  trace.Names
 }
 
 // New makes a Keeper.
@@ -78,12 +80,13 @@ func (k *Keeper) Follow(r *trace.Ring) {
 
 func (k *Keeper) add(rec *trace.Record) {
 	k.lost += rec.Lost
-	switch {
-	case !rec.Local.IsValid():
-	case rec.Kind == trace.Ended:
-		k.end(key{rec.Local, rec.Remote}, rec)
-	case rec.Pieces != nil:
-		k.flow(key{rec.Local, rec.Remote}).add(rec, k)
+	name := key{rec.Local, rec.Remote}
+	if rec.Kind == trace.Ended { // it names answers that the joiner is about to forget
+		k.end(name, rec)
+	}
+	k.joiner.Add(&rec.Event)
+	if rec.Pieces != nil && rec.Local.IsValid() {
+		k.flow(name).add(rec, k)
 	}
 }
 
@@ -127,6 +130,7 @@ func (f *flow) add(rec *trace.Record, k *Keeper) {
 	p.octets = append(p.octets[:0], rec.Pieces[0]...)
 	p.Pieces[0] = p.octets
 	p.Lost, f.lost = k.lost-f.lost, k.lost
+	k.joiner.Find(&p.names, &rec.Event)
 }
 
 // deaths are the ends that are worth a file, and what they are called in its name.
@@ -173,21 +177,25 @@ func (k *Keeper) write(f *flow, name string, rec *trace.Record) error {
 		return err
 	}
 	o := k.config.Options
-	o.Comment = f.epitaph(rec)
+	o.Comment = k.epitaph(f, rec)
 	w, err := pcapng.NewWriter(file, o)
 	if err != nil {
 		return errors.Join(err, file.Close())
 	}
 	for kept := range f.packets.All() {
 		p := pcapng.PacketOf(&(*kept).Record)
+		p.Names = &(*kept).names
 		w.Write(&p) // Close returns the first error
 	}
 	return errors.Join(w.Close(), file.Close())
 }
 
-// epitaph says of whom a file is, and why.
-func (f *flow) epitaph(rec *trace.Record) string {
+// epitaph says of whom a file is, and why, and which answers the peer has not had whole.
+func (k *Keeper) epitaph(f *flow, rec *trace.Record) string {
 	s := fmt.Sprintf("%v to %v: %s", f.remote, f.local, trace.AppendComment(nil, &rec.Event))
+	if open := k.joiner.AppendOpen(nil, &rec.Event); len(open) > 0 {
+		s += "; not acknowledged: " + string(open)
+	}
 	if n := f.packets.Forgotten(); n > 0 {
 		s += "; " + strconv.FormatUint(n, 10) + " packets before these are forgotten"
 	}

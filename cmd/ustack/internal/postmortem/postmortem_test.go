@@ -165,6 +165,38 @@ func TestLastPackets(t *testing.T) {
 	}
 }
 
+// TestNamesAnswers: packets name the answers that begin and end in them, whatever has been learned since, and the file those
+// that the peer has not acknowledged.
+func TestNamesAnswers(t *testing.T) {
+	answer := func(kind trace.Kind, number int, from, to int64) trace.Event {
+		x := trace.Exchange{Number: number, Method: []byte("GET"), Target: fmt.Appendf(nil, "/%d", number), Status: 200, Out: from, OutEnd: to, Length: -1}
+		return trace.Event{Kind: kind, Local: local, Remote: peer(1), HTTP: &x}
+	}
+	data := func(n, from, octets int) trace.Event {
+		e := segment(1, n)
+		e.Segment.Seq, e.State.Una, e.Payload = tcpseg.Seq(1+from), 1, octets
+		return e
+	}
+	g, k := newKeeper(10)
+	play(k, answer(trace.Response, 1, 0, 30), answer(trace.ResponseEnd, 1, 0, 30), answer(trace.Response, 2, 30, -1), data(1, 0, 20),
+		data(2, 20, 20), answer(trace.ResponseEnd, 2, 30, 60), data(3, 40, 20), ended(1, tcb.ErrReset), ended(1, nil))
+	f := g.files[fileName(key{local, peer(1)}, "reset", ended(1, nil).Time)]
+	if f == nil {
+		t.Fatal("no file")
+	}
+	_, comments, about := read(t, f)
+	for i, want := range []string{
+		" · answer 1 begins: 200 GET /1 · cwnd", " · answer 1 ends: 200 GET /1 · answer 2 begins: 200 GET /2 · cwnd", " · answer 2 ends: 200 GET /2 · cwnd",
+	} {
+		if i >= len(comments) || !strings.Contains(comments[i], want) {
+			t.Errorf("comments %q, want %q in number %d", comments, want, i)
+		}
+	}
+	if want := "; not acknowledged: answer 1: 200 GET /1 · answer 2: 200 GET /2"; !strings.HasSuffix(about, want) {
+		t.Errorf("about %q, want %q", about, want)
+	}
+}
+
 // TestBounds: connections beyond the limit push out the one that has been quiet for the longest.
 func TestBounds(t *testing.T) {
 	g, k := newKeeper(MaxPackets)
