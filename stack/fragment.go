@@ -153,12 +153,12 @@ func (q *queue) writeFragments(h *ippkt.Header, build func([]byte) []byte) {
 	}
 	id := q.s.fragments.nextID(&q.s.secret, h)
 	err := ippkt.Fragment((*buf)[:0], build(whole.Buf[:0]), mtu, id, func(b []byte) error {
-		q.drop(countFragmentsOut)
+		q.note(countFragmentsOut)
 		q.writePlain(b)
 		return nil
 	})
 	if err != nil {
-		q.drop(countWriteErrors)
+		q.note(countWriteErrors) // what came in is not refused
 	}
 }
 

@@ -1,6 +1,8 @@
 package stack
 
 import (
+	"context"
+	"log/slog"
 	"sync/atomic"
 	"time"
 )
@@ -56,6 +58,9 @@ func (s *Stack) born() {
 
 // ended logs its end, and what it has done.
 func (s *Stack) ended() {
+	if !s.log.Enabled(context.Background(), slog.LevelInfo) {
+		return
+	}
 	c := s.Stats().Counters
 	s.log.Info("stack closed", "after", time.Since(s.start).Round(time.Millisecond), "segments_in", c[counterNames[countSegsIn]], "segments_out", c[segmentsOut])
 }
