@@ -272,7 +272,7 @@ func (b *body) receive(p []byte) (int, error) {
 func (b *body) sendContinue() error {
 	if b.expect {
 		b.expect = false
-		b.c.turn.out.interim(&b.x.w, []byte("HTTP/1.1 100 Continue\r\n\r\n"))
+		b.c.turn.out.interim(&b.x.w, http.StatusContinue, []byte("HTTP/1.1 100 Continue\r\n\r\n"))
 	}
 	if b.x.w.duplex {
 		b.c.turn.out.arm()

@@ -106,11 +106,14 @@ func (o *output) begin(w *response, fields, framing, staged, p []byte) (int, err
 
 // interim writes and sends an informational answer to w's request, unless the final one has begun: the request's body,
 // which asks for 100 Continue, may be read on another goroutine than the one that answers.
-func (o *output) interim(w *response, p []byte) {
+func (o *output) interim(w *response, status int, p []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if w.begun {
 		return
+	}
+	if w.x.in > 0 {
+		w.tellInterim(o, status, len(p))
 	}
 	o.writeLocked(p)
 	o.flushLocked(false)

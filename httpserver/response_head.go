@@ -364,7 +364,7 @@ func (w *response) inform(status int) {
 			b = appendField(b, key, v)
 		}
 	}
-	w.out.interim(w, append(b, "\r\n"...))
+	w.out.interim(w, status, append(b, "\r\n"...))
 }
 
 func appendStatusLine(b []byte, status int) []byte {

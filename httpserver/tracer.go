@@ -10,6 +10,7 @@ type EventKind uint8
 
 const (
 	EventRequest     EventKind = iota // a request's head has been received, or has been given up
+	EventInterim                      // an informational answer is about to be written (RFC 9110, 15.2)
 	EventResponse                     // the first octet of its final answer is about to be written
 	EventResponseEnd                  // nothing more of its answer will be written: the exchange is over
 )
@@ -30,7 +31,7 @@ type Event struct {
 	// In is where the head begins, and InEnd where it ends; of EventResponseEnd, where what was read of the request ends.
 	In, InEnd int64
 	// Out is where the final answer begins, behind any informational ones; nothing of EventRequest. OutEnd is where it
-	// ends; of EventResponse, where it shall end, -1 if nobody knows yet.
+	// ends; of EventResponse, where it shall end, -1 if nobody knows yet. Of EventInterim, those of the informational one.
 	Out, OutEnd int64
 
 	Status int // of the answer; 0 if there is none
@@ -76,6 +77,16 @@ func (c *conn) tellRequest(x *exchange, head int) {
 	e := c.event(EventRequest, x)
 	e.InEnd, e.Length = end, x.length
 	c.srv.tell(e)
+}
+
+// tellInterim tells of an informational answer of so many octets. The output's lock is held.
+func (w *response) tellInterim(o *output, status, octets int) {
+	e := w.c.event(EventInterim, w.x)
+	e.InEnd = w.x.headEnd()
+	e.Out = o.base + o.sent + int64(len(o.buf))
+	e.OutEnd = e.Out + int64(octets)
+	e.Status, e.Length = status, -1
+	w.c.srv.tell(e)
 }
 
 // tellResponse tells that the answer begins that w.start and size describe. The output's lock is held.

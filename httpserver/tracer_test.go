@@ -233,7 +233,7 @@ func TestTracerOffsets(t *testing.T) {
 	}
 }
 
-// TestTracerContinue: an answer begins behind 100 Continue.
+// TestTracerContinue: an answer begins behind 100 Continue, of which is told by itself.
 func TestTracerContinue(t *testing.T) {
 	parts := []sent{plainGet("/"), {head: "POST /read HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n", body: "abc"}, plainGet("/")}
 	var x *watcher
@@ -252,7 +252,52 @@ func TestTracerContinue(t *testing.T) {
 		if from := x.of(EventResponse)[1].Out; from != int64(len(back)) {
 			t.Errorf("the answer begins at %d, want %d", from, len(back))
 		}
+		size := int64(len("HTTP/1.1 100 Continue\r\n\r\n"))
+		if list := x.of(EventInterim); len(list) != 1 || list[0].Number != 2 || list[0].Status != 100 ||
+			list[0].Out != int64(len(back))-size || list[0].OutEnd != int64(len(back)) {
+			t.Errorf("100 Continue from %d to %d: %+v", int64(len(back))-size, len(back), list)
+		}
 	})
+}
+
+// TestTracerEarlyHints: the informational answers that a handler sends are told where they stand, also where answers
+// wait before them and handlers run at once.
+func TestTracerEarlyHints(t *testing.T) {
+	const hints = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/hints" {
+			w.Header().Set("Link", "</a.css>")
+			w.WriteHeader(http.StatusEarlyHints)
+			w.WriteHeader(http.StatusEarlyHints)
+			w.Header().Del("Link")
+		}
+		io.WriteString(w, "done")
+	}
+	for parallel := range 2 {
+		var x *watcher
+		tune := func(s *Server) { x = new(watcher); s.MaxParallel = 1 + 3*parallel; s.SetTracer(x.trace) }
+		inWorld(t, handler, tune, func(w *world) {
+			c, _ := w.l.dial()
+			defer c.Close()
+			io.WriteString(c, get("/")+get("/hints")+get("/"))
+			c.CloseWrite()
+			back := w.readAll(c)
+			first := int64(strings.Index(back, hints))
+			second := first + int64(len(hints))
+			list := x.of(EventInterim)
+			if first <= 0 || !strings.HasPrefix(back[second:], hints) || len(list) != 2 {
+				t.Fatalf("%q: %+v", back, list)
+			}
+			for i, from := range []int64{first, second} {
+				if e := list[i]; e.Number != 2 || e.Status != http.StatusEarlyHints || e.Out != from || e.OutEnd != from+int64(len(hints)) {
+					t.Errorf("hints at %d: %+v", from, e)
+				}
+			}
+			if final := x.of(EventResponse); len(final) != 3 || final[1].Out != second+int64(len(hints)) {
+				t.Errorf("%+v", final)
+			}
+		})
+	}
 }
 
 // TestTracerLate: whoever begins to listen in the middle of a connection is told of what begins then, at the right place,

@@ -23,5 +23,5 @@ func followDead(p *nodePlan, c *console) *follower {
 		Create:  func(name string) (io.WriteCloser, error) { return captureFile(p, filepath.Join(p.dead, name)) },
 		Note:    func(format string, args ...any) { c.note("--pcap-dead: "+format, args...) },
 	})
-	return follow(captureRing(o.SnapLen, trace.Response, trace.ResponseEnd, trace.Ended), keeper.Follow)
+	return follow(captureRing(o.SnapLen, append(trace.Answers(), trace.Ended)...), keeper.Follow)
 }

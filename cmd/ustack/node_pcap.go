@@ -104,7 +104,7 @@ func (p *nodePlan) captureOptions() pcapng.Options {
 
 // follow returns the ring for a stack: what it keeps is written.
 func (c *capture) follow(p *nodePlan) *trace.Ring {
-	c.events = follow(captureRing(p.snapLen, trace.Response, trace.ResponseEnd, trace.Ended), func(r *trace.Ring) {
+	c.events = follow(captureRing(p.snapLen, append(trace.Answers(), trace.Ended)...), func(r *trace.Ring) {
 		pcapng.Follow(r, c.files.Write)
 	})
 	return c.events.ring

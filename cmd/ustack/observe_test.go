@@ -255,7 +255,7 @@ func TestObserveRefuses(t *testing.T) {
 		"trace --peer x":         "want an address",
 		"trace --port 0":         "want a port",
 		"trace --count=-1":       "want 1 or more",
-		"trace --in=0 --out=0 --held=0 --ended=0 --state=0 --rtt=0 --request=0 --response=0 --response-end=0": "nothing is left",
+		"trace --in=0 --out=0 --held=0 --ended=0 --state=0 --rtt=0 --request=0 --interim=0 --response=0 --response-end=0": "nothing is left",
 		"trace me":           "unknown argument",
 		"top --interval 1ms": "want 50ms or more",
 	} {

@@ -42,7 +42,8 @@ type retelling struct {
 var retellings = sync.Pool{New: func() any { return new(retelling) }}
 
 var exchangeKinds = [...]trace.Kind{
-	httpserver.EventRequest: trace.Request, httpserver.EventResponse: trace.Response, httpserver.EventResponseEnd: trace.ResponseEnd,
+	httpserver.EventRequest: trace.Request, httpserver.EventInterim: trace.Interim, httpserver.EventResponse: trace.Response,
+	httpserver.EventResponseEnd: trace.ResponseEnd,
 }
 
 // tellExchange tells f of e, if its connection is the stack's.

@@ -26,7 +26,7 @@ type traceOptions struct {
 // kindUsages say what the flags are for that are named like control.Kinds.
 var kindUsages = [...]string{"packets that come in", "packets that go out", "pauses of connections, with what they wait for", "ends of connections",
 	"changes of state and phase", "round-trip times as they are measured [with --mermaid false]",
-	"HTTP requests, when their heads have been read", "HTTP answers, when they begin", "HTTP answers, when they are over"}
+	"HTTP requests, when their heads have been read", "informational HTTP answers", "HTTP answers, when they begin", "HTTP answers, when they are over"}
 
 // rttKind is the place of the round-trip times among them.
 const rttKind = int(trace.Sampled)

@@ -25,11 +25,12 @@ const (
 
 	// A server above the stack tells of these: Event.HTTP.
 	Request     // the head of a request has been read
+	Interim     // an informational answer (1xx) is about to be written
 	Response    // the first octet of its answer is about to be written
 	ResponseEnd // nothing more of the answer will be written
 )
 
-var kindNames = [...]string{"in", "out", "held", "ended", "state", "rtt", "request", "response", "response-end"}
+var kindNames = [...]string{"in", "out", "held", "ended", "state", "rtt", "request", "interim", "response", "response-end"}
 
 // Kinds returns the names of all kinds.
 func Kinds() []string { return slices.Clone(kindNames[:]) }
@@ -62,7 +63,7 @@ type Event struct {
 	Was      tcb.State
 	WasPhase tcb.Phase
 
-	HTTP *Exchange // of Request, Response and ResponseEnd
+	HTTP *Exchange // of Request, Interim, Response and ResponseEnd
 
 	// State is the connection after the event; nil: the packet belongs to none, or to a record of a handshake or of
 	// TIME-WAIT, or the event is told by somebody who cannot know.

@@ -16,7 +16,7 @@ type Exchange struct {
 
 	In, InEnd int64 // where the request's head begins and ends in what came; of ResponseEnd, where what was read of it ends
 	// Of Response and ResponseEnd: where the final answer begins and ends in what is sent; of Response, where it shall end,
-	// -1 if nobody knows.
+	// -1 if nobody knows. Of Interim: those of the informational one.
 	Out, OutEnd int64
 
 	Status int   // of the answer; 0: there is none
@@ -26,6 +26,9 @@ type Exchange struct {
 	Aborted bool   // the answer is not complete, or there is none
 	Close   string // why the connection ends after it; "": it does not
 }
+
+// interim stands before "answer" where it is an informational one.
+const interim = "interim "
 
 // handedOver is the Close of an exchange after which the connection belongs to somebody else.
 const handedOver = "hijacked"
@@ -96,6 +99,7 @@ func appendQuoted(b []byte, name string, value []byte) []byte {
 // appendExchange says what has become of x:
 //
 //	request 3: GET /bytes/100000, at octet 512 of what came
+//	interim answer 3: 100 PUT /upload, at octet 1024 of what was sent
 //	answer 3 begins: 200 GET /bytes/100000, at octet 1024 of what was sent
 //	answer 3 ends: 200 GET /bytes/100000, 100096 octets, to octet 101120 of what was sent
 func appendExchange(b []byte, kind Kind, x *Exchange) []byte {
@@ -104,8 +108,15 @@ func appendExchange(b []byte, kind Kind, x *Exchange) []byte {
 		b = x.appendRequest(append(b, ": "...))
 		return appendOctet(b, ", at octet ", x.In, " of what came")
 	}
+	if kind == Interim {
+		b = append(b, interim...)
+	}
 	b = strconv.AppendInt(append(b, "answer "...), int64(x.Number), 10)
-	if kind == Response {
+	switch kind {
+	case Interim:
+		b = x.appendAnswer(append(b, ": "...))
+		return appendOctet(b, ", at octet ", x.Out, " of what was sent")
+	case Response:
 		b = x.appendAnswer(append(b, " begins: "...))
 		return appendOctet(b, ", at octet ", x.Out, " of what was sent")
 	}

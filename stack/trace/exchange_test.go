@@ -25,6 +25,8 @@ func TestExchangeTexts(t *testing.T) {
 			`"number":3,"place":2,"method":"GET","target":"/bytes/9","in":512,"in_end":600,"length":900`},
 		{Request, &Exchange{Number: 1, Place: 1, InEnd: 7, Length: -1}, "request 1: (not readable), at octet 0 of what came",
 			`"number":1,"place":1,"in":0,"in_end":7`},
+		{Interim, with(func(x *Exchange) { x.Status, x.OutEnd, x.Length = 100, 1049, -1 }), "interim answer 3: 100 GET /bytes/9, at octet 1024 of what was sent",
+			`"number":3,"place":2,"method":"GET","target":"/bytes/9","in":512,"in_end":600,"out":1024,"out_end":1049,"status":100`},
 		{Response, &x, "answer 3 begins: 200 GET /bytes/9, at octet 1024 of what was sent",
 			`"number":3,"place":2,"method":"GET","target":"/bytes/9","in":512,"in_end":600,"out":1024,"out_end":2000,"status":200,"length":900`},
 		{Response, with(func(x *Exchange) { x.OutEnd, x.Length = -1, -1 }), "answer 3 begins: 200 GET /bytes/9, at octet 1024 of what was sent",

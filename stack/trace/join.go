@@ -35,16 +35,20 @@ type joined struct {
 type answer struct {
 	number   int
 	from, to int64 // to is -1: not known
+	interim  bool  // an informational one: the final one follows
 	aborted  bool
 	text     string // status and request
 }
+
+// Answers returns the kinds of events that tell of answers: a Joiner names nothing without them.
+func Answers() []Kind { return []Kind{Interim, Response, ResponseEnd} }
 
 // Add takes an event.
 func (j *Joiner) Add(e *Event) {
 	flow := flowEnds{e.Local, e.Remote}
 	f := j.flows[flow]
 	switch {
-	case e.Kind == Response || e.Kind == ResponseEnd:
+	case e.Kind == Interim || e.Kind == Response || e.Kind == ResponseEnd:
 		j.learn(flow, e)
 	case f == nil:
 	case e.Kind == Ended || e.Kind == PacketIn && e.Segment != nil && e.Segment.Flags.Has(tcpseg.SYN) && e.Drop == "":
@@ -71,17 +75,23 @@ func (j *Joiner) learn(flow flowEnds, e *Event) {
 		}
 		j.flows[flow] = f
 	}
-	i := slices.IndexFunc(f.answers, func(a answer) bool { return a.number == x.Number })
+	i := -1
+	if e.Kind != Interim {
+		i = slices.IndexFunc(f.answers, func(a answer) bool { return a.number == x.Number && !a.interim })
+	}
 	if i < 0 {
 		if e.Kind == ResponseEnd {
 			return
 		}
 		j.makeRoom(flow)
 		i = len(f.answers)
-		f.answers = append(f.answers, answer{number: x.Number})
+		f.answers = append(f.answers, answer{})
 		j.answers++
 	}
-	f.answers[i] = answer{x.Number, x.Out, x.OutEnd, e.Kind == ResponseEnd && x.Aborted, string(x.appendAnswer(nil))}
+	f.answers[i] = answer{
+		number: x.Number, from: x.Out, to: x.OutEnd, interim: e.Kind == Interim, aborted: e.Kind == ResponseEnd && x.Aborted,
+		text: string(x.appendAnswer(nil)),
+	}
 }
 
 // makeRoom forgets what is oldest of flow, and whole other flows, until one answer more may be known.
@@ -200,6 +210,9 @@ func (a *answer) within(from, to int64) (begins, ends bool) {
 }
 
 func (a *answer) append(b []byte, begins, ends bool) []byte {
+	if a.interim {
+		b = append(b, interim...)
+	}
 	b = strconv.AppendInt(append(b, "answer "...), int64(a.number), 10)
 	switch {
 	case ends && a.aborted:

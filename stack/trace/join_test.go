@@ -30,6 +30,10 @@ func (c *joinConn) begin(number int, from, to int64) {
 	c.show(Event{Kind: Response, HTTP: &Exchange{Number: number, Method: []byte("GET"), Target: fmt.Appendf(nil, "/%d", number), Status: 200, Out: from, OutEnd: to}})
 }
 
+func (c *joinConn) interim(number int, from, to int64) {
+	c.show(Event{Kind: Interim, HTTP: &Exchange{Number: number, Method: []byte("GET"), Target: fmt.Appendf(nil, "/%d", number), Status: 103, Out: from, OutEnd: to}})
+}
+
 func (c *joinConn) end(number int, from, to int64, aborted bool) {
 	c.show(Event{Kind: ResponseEnd, HTTP: &Exchange{Number: number, Method: []byte("GET"), Target: fmt.Appendf(nil, "/%d", number), Status: 200, Out: from, OutEnd: to, Aborted: aborted}})
 }
@@ -151,4 +155,24 @@ func TestJoinerLimits(t *testing.T) {
 			t.Fatalf("%d answers are remembered, %d counted", n, j.answers)
 		}
 	}
+}
+
+// TestJoinerInterim: informational answers are named for themselves; the final one does not take their place.
+func TestJoinerInterim(t *testing.T) {
+	var j Joiner
+	c := newJoinConn(&j, 40000)
+	c.interim(1, 0, 50)
+	wantNames(t, c.out(0, 50), "interim answer 1: 103 GET /1")
+	c.interim(1, 50, 100)
+	c.begin(1, 100, 300)
+	wantNames(t, c.out(0, 200), "interim answer 1: 103 GET /1 · interim answer 1: 103 GET /1 · answer 1 begins: 200 GET /1")
+	c.ack(100)
+	c.end(1, 100, 350, false)
+	wantNames(t, c.out(200, 150), "answer 1 ends: 200 GET /1")
+	c.ack(350)
+	c.interim(2, 350, 400)
+	c.ack(400)
+	wantNames(t, c.out(400, 50), "")
+	c.begin(2, 400, 450)
+	wantNames(t, c.out(400, 50), "answer 2: 200 GET /2")
 }

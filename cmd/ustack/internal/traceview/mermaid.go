@@ -66,7 +66,7 @@ func (m *Mermaid) draw(e *control.Event) {
 		m.arrow(e, "L", "R")
 	case "held":
 		m.pause(e)
-	case "state", "rtt", "request", "response", "response-end":
+	case "state", "rtt", "request", "interim", "response", "response-end":
 		m.note("L", what(e))
 	case "ended":
 		m.note("L", what(e))

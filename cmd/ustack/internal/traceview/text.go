@@ -20,7 +20,7 @@ func NewText(w io.Writer) *Text { return &Text{w: w} }
 
 // marks stand between our end and the peer's: which way a packet went, or what else it is about.
 var marks = map[string]string{
-	"in": "←", "out": "→", "held": "‖", "ended": "×", "state": "•", "rtt": "↔", "request": "⇐", "response": "⇒", "response-end": "⇒",
+	"in": "←", "out": "→", "held": "‖", "ended": "×", "state": "•", "rtt": "↔", "request": "⇐", "interim": "⇒", "response": "⇒", "response-end": "⇒",
 }
 
 // Show writes what e is about:

@@ -202,7 +202,7 @@ function drawMachine(c) {
   $('machine-title').textContent = c?.state ? `The states of a TCP connection. Now ${c.state}; it came by ${path.join(', ')}.` : 'The states of a TCP connection';
 }
 
-const words = { in: 'in', out: 'out', held: 'waits', ended: 'over', drop: 'in', state: 'now', request: 'asks', response: 'reply', 'response-end': 'done' };
+const words = { in: 'in', out: 'out', held: 'waits', ended: 'over', drop: 'in', state: 'now', request: 'asks', interim: 'interim', response: 'reply', 'response-end': 'done' };
 
 function drawEvents() {
   const all = $('all').checked;
