@@ -153,13 +153,15 @@ func TestSSThresh(t *testing.T) {
 func TestStats(t *testing.T) {
 	r := newRoom(t)
 	r.exchange(t, 1000)
+	before := r.stack.Stats()
 	s, err := r.client.Stats(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := r.stack.Stats()
-	if s.Conns != 1 || s.Counters["packets-in"] == 0 || len(s.Links) != 1 || s.Links[0].RxBytes != want.Links[0].RxBytes || s.MemoryBudget != want.MemoryBudget {
-		t.Errorf("%+v is not %+v", s, want)
+	after := r.stack.Stats() // a delayed ACK may have come meanwhile
+	if s.Conns != 1 || s.Counters["packets-in"] == 0 || len(s.Links) != 1 || s.MemoryBudget != after.MemoryBudget ||
+		s.Links[0].RxBytes < before.Links[0].RxBytes || s.Links[0].RxBytes > after.Links[0].RxBytes {
+		t.Errorf("%+v is not between %+v and %+v", s, before, after)
 	}
 }
 
