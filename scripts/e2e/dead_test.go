@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -23,19 +24,7 @@ func TestPcapDead(t *testing.T) {
 		port := breakOff(t, f)
 		pattern := fmt.Sprintf("%s-%d-%s-80-reset-*.pcapng", strings.Trim(f.peer, "[]"), port, f.addr)
 		pattern = filepath.Join(dir, strings.ReplaceAll(pattern, ":", "_"))
-		file := ""
-		for range 100 {
-			if files, err := filepath.Glob(pattern); err == nil && len(files) == 1 {
-				file = files[0]
-				break
-			}
-			time.Sleep(20 * time.Millisecond)
-		}
-		if file == "" {
-			t.Fatalf("no file %s", pattern)
-		}
-		time.Sleep(100 * time.Millisecond) // it is being written
-		list := packets(t, file, "frame")
+		list := packets(t, written(t, pattern), "frame")
 		if len(list) < 64 {
 			t.Fatalf("%d packets", len(list))
 		}
@@ -53,6 +42,26 @@ func TestPcapDead(t *testing.T) {
 	if files, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(files) != len(families) {
 		t.Errorf("%q, %v: want a file for each reset", files, err)
 	}
+}
+
+// written waits until there is a file of that name, and nothing more comes into it.
+func written(t *testing.T, pattern string) string {
+	t.Helper()
+	for size, n := int64(-1), 0; n < 100; n++ {
+		if files, err := filepath.Glob(pattern); err == nil && len(files) == 1 {
+			info, err := os.Stat(files[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if size > 0 && info.Size() == size {
+				return files[0]
+			}
+			size = info.Size()
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Fatalf("no file %s", pattern)
+	return ""
 }
 
 // breakOff begins a download, ends it with a reset, and returns the port that it came from.

@@ -147,10 +147,16 @@ func (c *countingReader) Read(p []byte) (int, error) {
 // compareEnds waits until the last ACKs have crossed, then compares what has to agree.
 func compareEnds(t *testing.T, f family, port, sent, received int) {
 	t.Helper()
-	time.Sleep(300 * time.Millisecond)
-	start := time.Now()
-	ours, theirs := bothEnds(t, f, port)
-	apart := time.Since(start)
+	var ours, theirs fields
+	var apart time.Duration
+	for range 50 {
+		time.Sleep(100 * time.Millisecond)
+		start := time.Now()
+		ours, theirs = bothEnds(t, f, port)
+		if apart = time.Since(start); ours["inflight"] == "0" && theirs["unacked"] == "" {
+			break
+		}
+	}
 	t.Logf("ours   %v", ours)
 	t.Logf("theirs %v", theirs)
 	equal := func(what string, a, b float64) {
