@@ -48,6 +48,7 @@ const (
 	CausePathMTU              // sent again because it was larger than the path takes (RFC 1191)
 	CauseMTUProbe             // one larger segment of data, to see whether the path takes it (RFC 4821)
 	CauseProbe                // zero-window probe (RFC 9293 §3.8.6.1)
+	CauseOverride             // a window that stays small is used, after the override time-out (RFC 9293 §3.8.6.2.1)
 	CauseKeepAlive            // keep-alive probe (RFC 9293 §3.8.4)
 	CauseFIN                  // end of our data
 	CauseACK                  // ACK due: enough segments came, or one that must not wait
@@ -60,7 +61,7 @@ const (
 )
 
 var causeNames = [...]string{"none", "syn", "syn-cookie", "data", "fast-retransmit", "tail-loss-probe", "rto", "window-reopened", "path-mtu", "mtu-probe", "window-probe",
-	"keep-alive", "fin", "ack", "delayed-ack", "duplicate-ack", "window-update", "urgent", "challenge-ack", "reset"}
+	"override", "keep-alive", "fin", "ack", "delayed-ack", "duplicate-ack", "window-update", "urgent", "challenge-ack", "reset"}
 
 func (c Cause) String() string { return name(causeNames[:], int(c)) }
 

@@ -369,7 +369,7 @@ func (t *TCB) sendFIN() {
 }
 
 // outputProbe sends one octet against a shut window, or what fits into one that is too small to be
-// worth a segment, once the persist timer has run out (RFC 9293 §3.8.6.1).
+// worth a segment, once the persist timer has run out (RFC 9293 §3.8.6.1, §3.8.6.2.1).
 func (t *TCB) outputProbe(now Time, o *Out) bool {
 	if !t.snd.probe {
 		return false
@@ -383,8 +383,11 @@ func (t *TCB) outputProbe(now Time, o *Out) bool {
 	if unsent == 0 && !(t.snd.closing && !t.snd.fin) {
 		return false
 	}
-	n := min(unsent, t.segmentSize(), max(int(t.snd.wnd), 1))
-	t.sendNew(now, o, n, unsent == 0, CauseProbe)
+	n, cause := min(unsent, 1), CauseProbe
+	if t.snd.wnd > 0 && unsent > 0 {
+		n, cause = min(unsent, t.segmentSize(), int(t.snd.wnd)), CauseOverride
+	}
+	t.sendNew(now, o, n, unsent == 0, cause)
 	return true
 }
 

@@ -193,6 +193,13 @@ func TestSenderSWS(t *testing.T) {
 	s := established(t, Options{}, sackPeer)
 	s.recv(". 1:1(0) ack 1 win 10").write(5000).expect()
 	s.at(1200).expect(". 1:11(10) ack 1") // the override
+	if s.out.Cause != CauseOverride {
+		t.Errorf("cause %v", s.out.Cause)
+	}
+	s.recv(". 1:1(0) ack 11 win 0").quiet().at(1400).expect(". 11:12(1) ack 1")
+	if s.out.Cause != CauseProbe {
+		t.Errorf("cause %v", s.out.Cause)
+	}
 }
 
 // A peer that keeps talking must not put the override off for ever.

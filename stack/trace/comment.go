@@ -14,7 +14,7 @@ var causeTexts = map[tcb.Cause]string{
 	tcb.CauseFastRetransmit: "fast retransmit", tcb.CauseTailProbe: "tail loss probe",
 	tcb.CauseRTO: "retransmission time-out", tcb.CauseReopened: "sent again: the window has opened",
 	tcb.CausePathMTU: "sent again: it was too large for the path", tcb.CauseMTUProbe: "probes for a larger path MTU",
-	tcb.CauseProbe: "zero-window probe", tcb.CauseKeepAlive: "keep-alive", tcb.CauseFIN: "no more data",
+	tcb.CauseProbe: "zero-window probe", tcb.CauseOverride: "fills a window that stays small", tcb.CauseKeepAlive: "keep-alive", tcb.CauseFIN: "no more data",
 	tcb.CauseACK: "ACK", tcb.CauseDelayedACK: "delayed ACK", tcb.CauseDupACK: "duplicate ACK: data out of order",
 	tcb.CauseWindowUpdate: "window update", tcb.CauseUrgent: "urgent data ahead",
 	tcb.CauseChallenge: "challenge ACK", tcb.CauseReset: "reset",
