@@ -23,7 +23,7 @@ func (p packet) what() string {
 	return text
 }
 
-// sendsAgain are the comments of what may be sent again. A tail loss probe may also bring new data.
+// sendsAgain are the comments of what is sent again.
 var sendsAgain = []string{"fast retransmit", "retransmission time-out", "tail loss probe"}
 
 // verdict is what tshark takes a packet for that brings what was sent before.
@@ -100,12 +100,10 @@ func (a *agreement) judge(t *testing.T, i int, p packet) {
 	again, commented, verdict := a.sends(p), slices.Contains(sendsAgain, p.what()), p.verdict()
 	a.counts[fmt.Sprintf("%s / %s", p.what(), verdict)]++
 	switch {
-	case again != commented && (again || p.what() != "tail loss probe"):
+	case again != commented:
 		t.Errorf("packet %d was sent before: %v; comment %q", i, again, p["frame.comment"])
 	case again != (verdict != ""):
 		t.Errorf("packet %d was sent before: %v; tshark takes it for %q", i, again, verdict)
-	case commented && !again:
-		a.reasons["a tail loss probe with new data is no retransmission"]++
 	case verdict == "out_of_order", verdict == "retransmission":
 		why := a.explains(p)
 		if why == "" {

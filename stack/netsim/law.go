@@ -329,6 +329,9 @@ func (w *watch) sentData(now Time, o *tcb.Out, s *tcb.Snapshot) {
 	if fresh && w.nxt != o.Seq && w.nxt.Less(o.Seq) {
 		w.fail("no octet is skipped", "%v after %d", o.Header, w.nxt)
 	}
+	if again := o.Seq.Less(w.nxt); again != o.Cause.Resends() && o.Cause != tcb.CauseProbe {
+		w.fail("the cause says whether a segment is sent again", "%v, cause %v, before it up to %d", o.Header, o.Cause, w.nxt)
+	}
 	if fresh && o.Cause == tcb.CauseData {
 		w.checkCwnd(s)
 	}

@@ -83,6 +83,12 @@ func TestLawsCatch(t *testing.T) {
 		{"no super-segment exceeds Out.Limit", sent(func(o *tcb.Out, s *tcb.Snapshot) {
 			o.Payload[0], o.GSOSize, o.Limit, s.Nxt = make([]byte, 3000), 1448, 2000, 4101
 		})},
+		{"the cause says whether a segment is sent again", sent(func(o *tcb.Out, _ *tcb.Snapshot) { o.Cause = tcb.CauseTailProbe })},
+		{"the cause says whether a segment is sent again", func(w *watch, o *tcb.Out, s *tcb.Snapshot) {
+			w.sent(Second, o, s)
+			o.Cause = tcb.CauseTailNew
+			w.sent(2*Second, o, s)
+		}},
 		{"at most one ACK for each segment", func(w *watch, o *tcb.Out, s *tcb.Snapshot) {
 			o.Payload[0], o.Cause = nil, tcb.CauseACK
 			for range 12 {

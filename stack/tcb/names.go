@@ -42,7 +42,8 @@ const (
 	CauseCookie               // the answer to a SYN of which nothing is kept (RFC 4987 §3.6)
 	CauseData                 // new data
 	CauseFastRetransmit       // held for lost by duplicate ACKs or SACK (RFC 5681 §3.2, RFC 6675)
-	CauseTailProbe            // tail loss probe (RFC 8985 §7)
+	CauseTailProbe            // tail loss probe that sends the last segment again (RFC 8985 §7)
+	CauseTailNew              // tail loss probe with new data (RFC 8985 §7.3)
 	CauseRTO                  // retransmission time-out (RFC 6298)
 	CauseReopened             // sent again after a closed window opened
 	CausePathMTU              // sent again because it was larger than the path takes (RFC 1191)
@@ -60,7 +61,7 @@ const (
 	CauseReset                // RST
 )
 
-var causeNames = [...]string{"none", "syn", "syn-cookie", "data", "fast-retransmit", "tail-loss-probe", "rto", "window-reopened", "path-mtu", "mtu-probe", "window-probe",
+var causeNames = [...]string{"none", "syn", "syn-cookie", "data", "fast-retransmit", "tail-loss-probe", "tail-loss-probe-new", "rto", "window-reopened", "path-mtu", "mtu-probe", "window-probe",
 	"override", "keep-alive", "fin", "ack", "delayed-ack", "duplicate-ack", "window-update", "urgent", "challenge-ack", "reset"}
 
 func (c Cause) String() string { return name(causeNames[:], int(c)) }

@@ -174,6 +174,9 @@ func TestTailProbeOfOneSegment(t *testing.T) {
 func TestTailProbeOfNewData(t *testing.T) {
 	s := established(t, Options{}, sackPeer)
 	s.write(10500).quiet().at(1020).expect("P. 10001:10501(500) ack 1")
+	if s.out.Cause != CauseTailNew || s.out.Cause.Resends() {
+		t.Errorf("cause %v", s.out.Cause)
+	}
 	s.at(1025).recv(". 1:1(0) ack 10501").expect()
 	if s.tcb.cc.Window() < 10000 {
 		t.Errorf("cwnd %d", s.tcb.cc.Window())

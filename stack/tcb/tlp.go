@@ -76,7 +76,7 @@ func (t *TCB) outputTail(now Time, o *Out) bool {
 	}
 	l := t.needLoss(t.snd.una)
 	if n := t.newData(); n > 0 {
-		t.sendNew(now, o, n, t.snd.closing && n == t.unsent(), CauseTailProbe)
+		t.sendNew(now, o, n, t.snd.closing && n == t.unsent(), CauseTailNew)
 		l.tlp = tlp{end: t.snd.nxt, probing: true, unsteady: true}
 		return true
 	}
