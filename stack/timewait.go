@@ -172,12 +172,12 @@ func (q *queue) inputTimeWait(sh *shard, hash uint32, ref recordRef, now tcb.Tim
 		q.refuse(&key, seg)
 		return true
 	}
-	if res.Reply {
+	if res.Reply != tcb.CauseNone {
 		_, offset := q.s.secret.isn(&key, now)
-		r.tw.Output(now, offset, &q.sc.out)
+		r.tw.Output(now, offset, res.Reply, &q.sc.out)
 	}
 	sh.mu.Unlock()
-	if res.Reply {
+	if res.Reply != tcb.CauseNone {
 		q.reply(q.sc, &key, nil)
 	}
 	return true

@@ -209,6 +209,9 @@ func (w *watch) sentSYN(o *tcb.Out) {
 	if w.started && o.Flags == w.synFlags && (o.Options.MSS != uint16(w.ourMSS) || o.Options.Scale != w.ourScale) {
 		w.fail("a SYN keeps its options", "%v, before MSS %d scale %d", o.Header, w.ourMSS, w.ourScale) // 7323-05
 	}
+	if again := o.Cause == tcb.CauseSYNAgain; again != w.started && o.Cause != tcb.CauseCookie {
+		w.failCause(o)
+	}
 	if !w.started {
 		w.nxt = w.iss.Add(1)
 	}
@@ -330,7 +333,7 @@ func (w *watch) sentData(now Time, o *tcb.Out, s *tcb.Snapshot) {
 		w.fail("no octet is skipped", "%v after %d", o.Header, w.nxt)
 	}
 	if again := o.Seq.Less(w.nxt); again != o.Cause.Resends() && o.Cause != tcb.CauseProbe {
-		w.fail("the cause says whether a segment is sent again", "%v, cause %v, before it up to %d", o.Header, o.Cause, w.nxt)
+		w.failCause(o)
 	}
 	if fresh && o.Cause == tcb.CauseData {
 		w.checkCwnd(s)
@@ -340,6 +343,10 @@ func (w *watch) sentData(now Time, o *tcb.Out, s *tcb.Snapshot) {
 		w.checkResend(n, s)
 	}
 	w.nxt = tcpseg.Max(w.nxt, end)
+}
+
+func (w *watch) failCause(o *tcb.Out) {
+	w.fail("the cause says whether a segment is sent again", "%v, cause %v, before it up to %d", o.Header, o.Cause, w.nxt)
 }
 
 // checkCwnd: new data needs room in cwnd. Limited transmit may exceed it by two segments

@@ -154,12 +154,12 @@ func (w *timeWait) input(seg *tcpseg.Segment) (reuse bool) {
 	if r.Drop != tcb.DropNone {
 		h.note(w.flow.local, "TIME-WAIT drops: %v", r.Drop)
 	}
-	if r.Reply {
+	if r.Reply != tcb.CauseNone {
 		if seg.Flags.Has(tcpseg.RST) {
 			h.fail("a RST is never answered", "TIME-WAIT answers %v", *seg)
 		}
 		var o tcb.Out
-		w.TimeWait.Output(h.sim.now, h.tsOffset(w.flow), &o)
+		w.TimeWait.Output(h.sim.now, h.tsOffset(w.flow), r.Reply, &o)
 		o.SrcPort, o.DstPort = w.flow.local, w.flow.remote
 		h.send(w.flow, &o, w.watch.iss, w.watch.irs)
 	}

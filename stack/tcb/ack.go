@@ -91,9 +91,18 @@ func allowChallenge(now Time, since *uint32, n *uint8) bool {
 // answer asks for the ACK that an unacceptable segment gets (RFC 9293 §3.10.7.4). One with data is always
 // answered, for its sender has lost our ACK and waits for it, and so is a keep-alive probe: what
 // answers it is acceptable and calls for no answer.
-func (t *TCB) answer(now Time, seg *tcpseg.Segment) {
+func (t *TCB) answer(now Time, seg *tcpseg.Segment, cause Cause) {
 	probe := seg.Flags == tcpseg.ACK && seg.Seq == t.rcv.nxt.Add(-1)
 	if len(seg.Payload) > 0 || probe || t.needSeldom().challenge.allow(now) {
-		t.ackNow(CauseChallenge)
+		t.ackNow(cause)
 	}
+}
+
+// replyTo is the cause of the ACK that answers a segment for its sequence number or its timestamp. A SYN is challenged
+// whatever these are (RFC 5961 §4.2).
+func replyTo(seg *tcpseg.Segment) Cause {
+	if seg.Flags.Has(tcpseg.SYN) {
+		return CauseChallenge
+	}
+	return CauseReply
 }

@@ -44,7 +44,8 @@ type owed uint8
 const (
 	oweNothing owed = iota
 	oweSynAck
-	oweACK
+	oweReply     // an ACK, of CauseReply
+	oweChallenge // of CauseChallenge
 	oweReset
 	oweStampedReset
 )
@@ -100,7 +101,7 @@ func (h *HalfOpen) Input(now Time, seg *tcpseg.Segment) (HalfOpenResult, Drop) {
 		case off == 0:
 			return HalfOpenDead, DropNone
 		case off > 0 && off < h.window():
-			return h.challenge(now, DropResetChallenge)
+			return h.answer(now, oweChallenge, DropResetChallenge)
 		}
 		return HalfOpenDrop, DropResetOutside
 	}
@@ -108,18 +109,18 @@ func (h *HalfOpen) Input(now Time, seg *tcpseg.Segment) (HalfOpenResult, Drop) {
 		if off == -1 && !seg.Flags.Has(tcpseg.ACK) { // the peer's SYN again: our SYN,ACK was lost
 			return h.owe(oweSynAck), DropDuplicate
 		}
-		return h.challenge(now, DropSYN)
+		return h.answer(now, oweChallenge, DropSYN)
 	}
 	if h.timestamps() {
 		if !seg.Options.HasTimestamps {
 			return HalfOpenDrop, DropNoTimestamp
 		}
 		if int32(seg.Options.TSVal-h.tsRecent) < 0 {
-			return h.challenge(now, DropPAWS)
+			return h.answer(now, oweReply, DropPAWS)
 		}
 	}
 	if n := seg.Len(); off < 0 && off+n <= 0 || off > h.window() || n > 0 && off == h.window() {
-		return h.challenge(now, DropSequence)
+		return h.answer(now, oweReply, DropSequence)
 	}
 	if !seg.Flags.Has(tcpseg.ACK) {
 		return HalfOpenDrop, DropNoACK
@@ -142,11 +143,12 @@ func (h *HalfOpen) owe(o owed) HalfOpenResult {
 	return HalfOpenReply
 }
 
-func (h *HalfOpen) challenge(now Time, d Drop) (HalfOpenResult, Drop) {
+// answer owes an ACK, as often as the rate of challenges allows.
+func (h *HalfOpen) answer(now Time, o owed, d Drop) (HalfOpenResult, Drop) {
 	if !allowChallenge(now, &h.challenged, &h.challenges) {
 		return HalfOpenDrop, d
 	}
-	return h.owe(oweACK), d
+	return h.owe(o), d
 }
 
 // Output fills o with what is to be sent, once for each reason; false: nothing.
@@ -157,10 +159,13 @@ func (h *HalfOpen) Output(now Time, o *Out) bool {
 	switch h.owed {
 	case oweSynAck:
 		h.synAck(now, o)
-	case oweACK:
+	case oweReply, oweChallenge:
 		o.Header = tcpseg.Header{Seq: h.iss.Add(1), Ack: rcv, Flags: tcpseg.ACK, Window: uint16(h.window())}
 		h.stamp(now, &o.Options)
-		o.Cause = CauseChallenge
+		o.Cause = CauseReply
+		if h.owed == oweChallenge {
+			o.Cause = CauseChallenge
+		}
 	case oweReset, oweStampedReset:
 		o.Header = tcpseg.Header{Seq: h.rstSeq, Flags: tcpseg.RST}
 		o.Options.HasTimestamps, o.Options.TSEcr = h.owed == oweStampedReset, h.rstEcho
@@ -182,6 +187,9 @@ func (h *HalfOpen) synAck(now Time, o *Out) {
 		o.Flags |= tcpseg.ECE
 	}
 	o.Cause = CauseSYN
+	if h.sentAt != 0 {
+		o.Cause = CauseSYNAgain
+	}
 	h.due = now + initialRTO<<h.resent // from the last sending on, whatever it was for (6298-08)
 	h.sentAt = now
 }

@@ -107,7 +107,7 @@ func (t *TCB) inputArrived(now Time, seg *tcpseg.Segment) Drop {
 	t.takeTimestamp(now, seg)
 	t.takeUserTimeout(seg.Options.UserTimeout)
 	if seg.Flags.Has(tcpseg.SYN) { // RFC 5961 §4.2
-		t.answer(now, seg)
+		t.answer(now, seg, CauseChallenge)
 		return DropSYN
 	}
 	if !seg.Flags.Has(tcpseg.ACK) {
@@ -165,7 +165,7 @@ func (t *TCB) checkTimestamps(now Time, seg *tcpseg.Segment) Drop {
 		return DropNoTimestamp
 	}
 	if int32(seg.Options.TSVal-t.ts.recent) < 0 && coarse(now)-t.ts.at < pawsIdle {
-		t.answer(now, seg)
+		t.answer(now, seg, replyTo(seg))
 		return DropPAWS
 	}
 	return DropNone
@@ -206,7 +206,7 @@ func (t *TCB) checkSequence(now Time, seg *tcpseg.Segment) Drop {
 		drop = DropDuplicate
 		t.tellDuplicate(seg.Seq, seg.Seq.Add(len(seg.Payload)))
 	}
-	t.answer(now, seg)
+	t.answer(now, seg, replyTo(seg))
 	if t.ackInRange(seg) { // the peer is there: no more keep-alive probes for now
 		t.hear(now)
 		if n == 0 && t.crossed(first) {
@@ -231,7 +231,7 @@ func (t *TCB) ackInRange(seg *tcpseg.Segment) bool {
 // inputReset is the second check, as RFC 5961 §3.2 narrows it: only a RST at exactly RCV.NXT resets.
 func (t *TCB) inputReset(now Time, seg *tcpseg.Segment) Drop {
 	if seg.Seq != t.rcv.nxt {
-		t.answer(now, &tcpseg.Segment{})
+		t.answer(now, &tcpseg.Segment{}, CauseChallenge)
 		return DropResetChallenge
 	}
 	switch t.state {
@@ -265,7 +265,7 @@ func (t *TCB) inputACK(now Time, seg *tcpseg.Segment) Drop {
 		return DropNone
 	}
 	if !t.ackInRange(seg) {
-		t.answer(now, seg)
+		t.answer(now, seg, CauseChallenge)
 		return DropBadACK
 	}
 	t.hear(now)
@@ -418,8 +418,8 @@ func (t *TCB) enterTimeWait(now Time) {
 func (t *TCB) inputTimeWait(now Time, seg *tcpseg.Segment) Drop {
 	w := &t.seldom.timeWait
 	r := w.Input(now, seg)
-	if r.Reply {
-		t.ackNow(CauseChallenge)
+	if r.Reply != CauseNone {
+		t.ackNow(r.Reply)
 	}
 	t.timers[linger] = w.Deadline()
 	return r.Drop

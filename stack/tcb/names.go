@@ -39,6 +39,7 @@ func (d Drop) String() string { return name(dropNames[:], int(d)) }
 const (
 	CauseNone           Cause = iota
 	CauseSYN                  // opening, or the answer to a SYN
+	CauseSYNAgain             // the same again: no answer came, or the peer has not heard it
 	CauseCookie               // the answer to a SYN of which nothing is kept (RFC 4987 §3.6)
 	CauseData                 // new data
 	CauseFastRetransmit       // held for lost by duplicate ACKs or SACK (RFC 5681 §3.2, RFC 6675)
@@ -57,19 +58,20 @@ const (
 	CauseDupACK               // out-of-order data (RFC 5681 §3.2)
 	CauseWindowUpdate         // the reader made room
 	CauseUrgent               // urgent data is announced (RFC 9293 §3.8.5)
-	CauseChallenge            // an unacceptable segment is answered (RFC 9293 §3.10.7.4, RFC 5961)
+	CauseReply                // an unacceptable segment is answered (RFC 9293 §3.10.7.4)
+	CauseChallenge            // a SYN, RST or ACK that may be forged is answered (RFC 5961)
 	CauseReset                // RST
 )
 
-var causeNames = [...]string{"none", "syn", "syn-cookie", "data", "fast-retransmit", "tail-loss-probe", "tail-loss-probe-new", "rto", "window-reopened", "path-mtu", "mtu-probe", "window-probe",
-	"override", "keep-alive", "fin", "ack", "delayed-ack", "duplicate-ack", "window-update", "urgent", "challenge-ack", "reset"}
+var causeNames = [...]string{"none", "syn", "syn-again", "syn-cookie", "data", "fast-retransmit", "tail-loss-probe", "tail-loss-probe-new", "rto", "window-reopened", "path-mtu", "mtu-probe", "window-probe",
+	"override", "keep-alive", "fin", "ack", "delayed-ack", "duplicate-ack", "window-update", "urgent", "reply-ack", "challenge-ack", "reset"}
 
 func (c Cause) String() string { return name(causeNames[:], int(c)) }
 
 // Resends reports whether a segment of this cause carries what was sent before.
 func (c Cause) Resends() bool {
 	switch c {
-	case CauseFastRetransmit, CauseTailProbe, CauseRTO, CauseReopened, CausePathMTU:
+	case CauseSYNAgain, CauseFastRetransmit, CauseTailProbe, CauseRTO, CauseReopened, CausePathMTU:
 		return true
 	}
 	return false

@@ -97,15 +97,17 @@ func (t *TCB) outputSYN(now Time, o *Out) bool {
 	if opt.FastOpen = t.fastOpenOption(); opt.FastOpen.Len > 8 {
 		opt.UserTimeout = 0 // there is no room for both
 	}
+	o.Cause = CauseSYN
 	if t.runs.n == 0 {
 		t.snd.nxt = t.snd.iss.Add(1 + t.synText(o, &opt))
 		t.runs.push(t.snd.iss, t.snd.nxt, now, 0)
 		t.countText(o.PayloadLen())
 	} else {
+		o.Cause = CauseSYNAgain
 		t.runs.resend(i, 1, now, 0) // without the data, if there was any
 	}
 	o.Seq, o.Flags, o.Window, o.Urgent = t.snd.iss, flags, uint16(t.synWindow()), 0
-	o.Options, o.Cause = opt, CauseSYN
+	o.Options = opt
 	t.stats.segsOut++
 	t.armRexmit(now) // from the last sending on (6298-08)
 	return true

@@ -358,18 +358,19 @@ func TestTimeWaitRecord(t *testing.T) {
 			t.Fatal("no record")
 		}
 		for _, c := range []struct {
-			seg          string
-			reply, reuse bool
+			seg   string
+			reply Cause
+			reuse bool
 		}{
-			{"R 2:2(0)", false, false},
-			{". 2:2(0) ack 2 TS val 100 ecr 0", false, false},
-			{"S 1:1(0) TS val 101 ecr 0", false, true},
-			{"S 1:1(0) TS val 100 ecr 0", true, false},
-			{"S 9:9(0) TS val 100 ecr 0", false, true},
-			{"S 9:9(0)", false, true},
-			{"S 9:9(0) TS val 99 ecr 0", true, false},
-			{". 2:12(10) ack 2 TS val 100 ecr 0", true, false},
-			{"F. 1:1(0) ack 2 TS val 100 ecr 0", true, false},
+			{"R 2:2(0)", CauseNone, false},
+			{". 2:2(0) ack 2 TS val 100 ecr 0", CauseNone, false},
+			{"S 1:1(0) TS val 101 ecr 0", CauseNone, true},
+			{"S 1:1(0) TS val 100 ecr 0", CauseChallenge, false},
+			{"S 9:9(0) TS val 100 ecr 0", CauseNone, true},
+			{"S 9:9(0)", CauseNone, true},
+			{"S 9:9(0) TS val 99 ecr 0", CauseChallenge, false},
+			{". 2:12(10) ack 2 TS val 100 ecr 0", CauseReply, false},
+			{"F. 1:1(0) ack 2 TS val 100 ecr 0", CauseReply, false},
 		} {
 			seg := s.parse(c.seg)
 			if r := w.Input(s.now, &seg); r.Reply != c.reply || r.Reuse != c.reuse {

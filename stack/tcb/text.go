@@ -10,7 +10,7 @@ func (t *TCB) inputText(now Time, seg *tcpseg.Segment) Drop {
 	}
 	if !t.receiving() {
 		if len(p) > 0 && t.rcv.adv == t.rcv.nxt { // no window, no acceptable text (RFC 9293 §3.10.7.4, first check)
-			t.answer(now, seg)
+			t.answer(now, seg, CauseReply)
 		}
 		return DropAfterFIN
 	}
@@ -24,7 +24,7 @@ func (t *TCB) inputText(now Time, seg *tcpseg.Segment) Drop {
 	drop := DropNone
 	if most := max(t.rcv.adv.Sub(seq), 0); len(p) > most { // and what lies beyond the window
 		p, fin, drop = p[:most], false, DropZeroWindow
-		t.ackNow(CauseChallenge)
+		t.ackNow(CauseReply)
 	}
 	if t.rcv.finSeen && t.rcv.finSeq.Less(seq.Add(len(p))) {
 		p, fin, drop = p[:max(t.rcv.finSeq.Sub(seq), 0)], false, DropAfterFIN

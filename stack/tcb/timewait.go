@@ -63,8 +63,8 @@ func (w *TimeWait) has(flag uint8) bool { return w.flags&flag != 0 }
 
 // TimeWaitResult is what a TIME-WAIT record makes of a segment.
 type TimeWaitResult struct {
-	Reply bool // send the ACK that Output gives
-	Reuse bool // a SYN of a new incarnation (RFC 6191): drop the record and take it as a new SYN, with an ISS not below NextISS
+	Reply Cause // of the ACK to be sent, which Output gives; CauseNone: none is
+	Reuse bool  // a SYN of a new incarnation (RFC 6191): drop the record and take it as a new SYN, with an ISS not below NextISS
 	Drop  Drop
 }
 
@@ -77,16 +77,16 @@ func (w *TimeWait) Input(now Time, seg *tcpseg.Segment) TimeWaitResult {
 		if !seg.Flags.Has(tcpseg.ACK) && !w.has(twNoReuse) && w.newer(seg) {
 			return TimeWaitResult{Reuse: true}
 		}
-		return w.answer(now, DropSYN)
+		return w.answer(now, CauseChallenge, DropSYN)
 	case w.has(twStamped) && !seg.Options.HasTimestamps: // RFC 7323 §3.2
 		return TimeWaitResult{Drop: DropNoTimestamp}
 	case w.has(twStamped) && int32(seg.Options.TSVal-w.tsRecent) < 0:
-		return w.answer(now, DropPAWS)
+		return w.answer(now, CauseReply, DropPAWS)
 	case !seg.Flags.Has(tcpseg.ACK):
 		return TimeWaitResult{Drop: DropNoACK}
 	case seg.Flags.Has(tcpseg.FIN) && seg.Seq.Add(seg.Len()) == w.rcvNxt: // the peer's FIN again
 		w.Begin(now)
-		return TimeWaitResult{Reply: true, Drop: DropTimeWait}
+		return TimeWaitResult{Reply: CauseReply, Drop: DropTimeWait}
 	}
 	off := seg.Seq.Sub(w.rcvNxt)
 	empty := seg.Len() == 0 || seg.Flags.Has(tcpseg.FIN) && len(seg.Payload) == 0 && off > 0
@@ -94,7 +94,7 @@ func (w *TimeWait) Input(now Time, seg *tcpseg.Segment) TimeWaitResult {
 		// Two ends in TIME-WAIT must not answer each other for ever.
 		return TimeWaitResult{Drop: DropTimeWait}
 	}
-	return w.answer(now, DropTimeWait)
+	return w.answer(now, CauseReply, DropTimeWait)
 }
 
 // ackInRange is RFC 5961 §5.2, with the largest window that the peer has offered rounded up to a power of two.
@@ -115,16 +115,19 @@ func (w *TimeWait) newer(seg *tcpseg.Segment) bool {
 	return w.rcvNxt.LessEq(seg.Seq)
 }
 
-func (w *TimeWait) answer(now Time, d Drop) TimeWaitResult {
+func (w *TimeWait) answer(now Time, cause Cause, d Drop) TimeWaitResult {
 	n := w.challenges & twCount
 	allowed := allowChallenge(now, &w.challengeSince, &n)
 	w.challenges = w.challenges&^twCount | n
-	return TimeWaitResult{Reply: allowed, Drop: d}
+	if !allowed {
+		cause = CauseNone
+	}
+	return TimeWaitResult{Reply: cause, Drop: d}
 }
 
-// Output fills o with the ACK that Input asked for. The timestamp clock's offset is that of the connection
+// Output fills o with the ACK that Input asked for, for its cause. The timestamp clock's offset is that of the connection
 // before.
-func (w *TimeWait) Output(now Time, tsOffset uint32, o *Out) {
+func (w *TimeWait) Output(now Time, tsOffset uint32, cause Cause, o *Out) {
 	o.Header = tcpseg.Header{Seq: w.sndNxt, Ack: w.rcvNxt, Flags: tcpseg.ACK,
 		Window: w.window}
 	if w.has(twStamped) {
@@ -132,7 +135,7 @@ func (w *TimeWait) Output(now Time, tsOffset uint32, o *Out) {
 		o.Options.TSVal, o.Options.TSEcr = tsClock(now)+tsOffset, w.tsRecent
 	}
 	o.clear()
-	o.Cause = CauseChallenge
+	o.Cause = cause
 }
 
 // Deadline returns when the record may be forgotten.

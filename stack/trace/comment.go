@@ -10,14 +10,14 @@ import (
 
 // causeTexts are what people call a tcb.Cause.
 var causeTexts = map[tcb.Cause]string{
-	tcb.CauseSYN: "opens the connection", tcb.CauseCookie: "SYN cookie", tcb.CauseData: "new data",
+	tcb.CauseSYN: "opens the connection", tcb.CauseSYNAgain: "opens the connection, sent again", tcb.CauseCookie: "SYN cookie", tcb.CauseData: "new data",
 	tcb.CauseFastRetransmit: "fast retransmit", tcb.CauseTailProbe: "tail loss probe", tcb.CauseTailNew: "tail loss probe with new data",
 	tcb.CauseRTO: "retransmission time-out", tcb.CauseReopened: "sent again: the window has opened",
 	tcb.CausePathMTU: "sent again: it was too large for the path", tcb.CauseMTUProbe: "probes for a larger path MTU",
 	tcb.CauseProbe: "zero-window probe", tcb.CauseOverride: "fills a window that stays small", tcb.CauseKeepAlive: "keep-alive", tcb.CauseFIN: "no more data",
 	tcb.CauseACK: "ACK", tcb.CauseDelayedACK: "delayed ACK", tcb.CauseDupACK: "duplicate ACK: data out of order",
 	tcb.CauseWindowUpdate: "window update", tcb.CauseUrgent: "urgent data ahead",
-	tcb.CauseChallenge: "challenge ACK", tcb.CauseReset: "reset",
+	tcb.CauseReply: "ACK in reply to an unacceptable segment", tcb.CauseChallenge: "challenge ACK", tcb.CauseReset: "reset",
 }
 
 // heldTexts are what people call a tcb.Held.

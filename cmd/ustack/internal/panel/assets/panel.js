@@ -140,7 +140,7 @@ function drawTable() {
 }
 
 const whole = n => n == null ? '–' : Math.round(n).toLocaleString('en');
-const again = ['fast-retransmit', 'tail-loss-probe', 'rto', 'window-reopened', 'path-mtu'];
+const again = ['syn-again', 'fast-retransmit', 'tail-loss-probe', 'rto', 'window-reopened', 'path-mtu'];
 const sum = map => Object.values(map).reduce((a, b) => a + b, 0);
 
 function drawStats() {
