@@ -168,7 +168,7 @@ func (m *multiplexed) lost(j *job, err error, sent bool) {
 		err = fmt.Errorf("%w: %w", errNotHTTP2, err)
 	}
 	switch {
-	case foreign || !m.answered.Load() && (!sent || m.conn.Err() != nil):
+	case foreign || !m.answered.Load() && m.conn.Err() != nil:
 		// The others would fare no better.
 		j.fail(err)
 		m.q.fail(err)
