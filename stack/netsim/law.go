@@ -228,6 +228,9 @@ func (w *watch) sentSYN(o *tcb.Out) {
 // sent checks one segment of Output; s is the state after it.
 func (w *watch) sent(now Time, o *tcb.Out, s *tcb.Snapshot) {
 	w.count(now, o, s)
+	if !causeFits(o) {
+		w.fail("the cause fits the segment", "%v, cause %v", o.Header, o.Cause)
+	}
 	if o.Flags.Has(tcpseg.RST) {
 		return
 	}
@@ -242,6 +245,24 @@ func (w *watch) sent(now Time, o *tcb.Out, s *tcb.Snapshot) {
 	w.sentECN(o, s)
 	w.sentACK(o, s)
 	w.sentData(now, o, s)
+}
+
+// causeFits reports whether a segment can have been sent for its cause.
+func causeFits(o *tcb.Out) bool {
+	text, fin := o.PayloadLen() > 0, o.Flags.Has(tcpseg.FIN)
+	switch o.Cause {
+	case tcb.CauseReset:
+		return o.Flags.Has(tcpseg.RST)
+	case tcb.CauseSYN, tcb.CauseSYNAgain, tcb.CauseCookie:
+		return o.Flags.Has(tcpseg.SYN)
+	case tcb.CauseFIN:
+		return fin && !text
+	case tcb.CauseData, tcb.CauseTailNew, tcb.CauseMTUProbe, tcb.CauseOverride:
+		return text
+	case tcb.CauseACK, tcb.CauseDelayedACK, tcb.CauseDupACK, tcb.CauseWindowUpdate, tcb.CauseReply, tcb.CauseChallenge, tcb.CauseKeepAlive:
+		return !text && !fin && !o.Flags.Has(tcpseg.SYN) && !o.Flags.Has(tcpseg.RST)
+	}
+	return o.Cause != tcb.CauseNone
 }
 
 // sentOptions: RFC 7323 §3.2, MUST-65, 2018-01.

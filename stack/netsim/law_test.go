@@ -21,7 +21,7 @@ func established(broken *string) (*watch, *tcb.Out, *tcb.Snapshot) {
 			*broken = law
 		}
 	}}
-	syn := &tcb.Out{Header: tcpseg.Header{Seq: 100, Flags: tcpseg.SYN, Window: 65535}}
+	syn := &tcb.Out{Header: tcpseg.Header{Seq: 100, Flags: tcpseg.SYN, Window: 65535}, Cause: tcb.CauseSYN}
 	syn.Options = tcpseg.Options{MSS: 1460, HasScale: true, Scale: 2, SACKPermitted: true, HasTimestamps: true}
 	w.sent(Second, syn, &tcb.Snapshot{State: tcb.SynSent, Cwnd: 14600, MSS: 1460})
 	answer := &tcpseg.Segment{Header: tcpseg.Header{Seq: 5000, Ack: 101, Flags: tcpseg.SYN | tcpseg.ACK, Window: 3000, Options: syn.Options}}
@@ -72,7 +72,7 @@ func TestLawsCatch(t *testing.T) {
 		{"ACKs never go back, nor beyond what came", sent(func(o *tcb.Out, _ *tcb.Snapshot) { o.Ack = 5002 })},
 		{"the promised right edge never moves left", sent(func(o *tcb.Out, _ *tcb.Snapshot) { o.Window -= 1 })},
 		{"no more is promised than RCV.ADV", sent(func(o *tcb.Out, s *tcb.Snapshot) { s.RcvAdv = 69_000 })},
-		{"a window update moves the edge", sent(func(o *tcb.Out, _ *tcb.Snapshot) { o.Cause = tcb.CauseWindowUpdate })},
+		{"a window update moves the edge", sent(func(o *tcb.Out, _ *tcb.Snapshot) { o.Cause, o.Payload[0] = tcb.CauseWindowUpdate, nil })},
 		{"nothing beyond nxt is sent", sent(func(_ *tcb.Out, s *tcb.Snapshot) { s.Nxt = 2100 })},
 		{"nothing is sent beyond the peer's window", sent(func(o *tcb.Out, s *tcb.Snapshot) {
 			o.Payload[0], o.GSOSize, o.Limit, s.Nxt = make([]byte, 8000), 1448, 65_000, 9101
@@ -83,6 +83,8 @@ func TestLawsCatch(t *testing.T) {
 		{"no super-segment exceeds Out.Limit", sent(func(o *tcb.Out, s *tcb.Snapshot) {
 			o.Payload[0], o.GSOSize, o.Limit, s.Nxt = make([]byte, 3000), 1448, 2000, 4101
 		})},
+		{"the cause fits the segment", sent(func(o *tcb.Out, _ *tcb.Snapshot) { o.Cause = tcb.CauseFIN })},
+		{"the cause fits the segment", sent(func(o *tcb.Out, _ *tcb.Snapshot) { o.Cause = tcb.CauseSYN })},
 		{"the cause says whether a segment is sent again", sent(func(o *tcb.Out, _ *tcb.Snapshot) { o.Cause = tcb.CauseTailProbe })},
 		{"the cause says whether a segment is sent again", func(w *watch, o *tcb.Out, s *tcb.Snapshot) {
 			w.sent(Second, o, s)
@@ -102,7 +104,7 @@ func TestLawsCatch(t *testing.T) {
 			}
 		}},
 		{"a SYN keeps its options", func(w *watch, o *tcb.Out, s *tcb.Snapshot) {
-			o.Seq, o.Flags, o.Options = 100, tcpseg.SYN, tcpseg.Options{MSS: 1460}
+			o.Seq, o.Flags, o.Options, o.Cause, o.Payload[0] = 100, tcpseg.SYN, tcpseg.Options{MSS: 1460}, tcb.CauseSYNAgain, nil
 			w.sent(Second, o, s)
 		}},
 		{"the deadline is in the future", settled(func(s *tcb.Snapshot) { s.Deadline = Second })},
