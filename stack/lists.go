@@ -99,8 +99,8 @@ func list[R, I any](s *Stack, of func(*shard) *slab[R], about func(*R, tcb.Time)
 			sh := &s.table.shards[i]
 			for from, end := 0, 1; from < end; from += maxListed {
 				some = some[:0]
-				now := s.now()
 				sh.mu.Lock()
+				now := s.now() // not before a record's own
 				records := of(sh)
 				end = len(records.chunks) * slabChunk
 				for at := from; at < min(from+maxListed, end); at++ {
