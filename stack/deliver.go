@@ -152,6 +152,9 @@ func (q *queue) input(c *Conn, now tcb.Time, seg *tcpseg.Segment) bool {
 	if c.q != q && c.t.State() == tcb.SynSent {
 		c.q = q // a dialled connection adopts the queue of its SYN,ACK
 	}
+	if q.s.traced() {
+		q.tracing.before(c)
+	}
 	q.took(c, c.input(now, seg))
 	return true
 }

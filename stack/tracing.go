@@ -39,7 +39,9 @@ type tracing struct {
 	snap    tcb.Snapshot
 	header  tcpseg.Header
 	pieces  [5][]byte
-	pending bool // ev is about a packet that is being delivered, and has not been told
+	una     tcpseg.Seq // of the connection that the packet is for, before it
+	open    bool       // there is one, that has sent more than a SYN
+	pending bool       // ev is about a packet that is being delivered, and has not been told
 }
 
 var tracings = sync.Pool{New: func() any { return new(tracing) }}
@@ -57,7 +59,15 @@ func (t *tracing) begin(f *link.Frame) {
 	ev := t.start(trace.PacketIn)
 	t.pieces[0] = f.Packet
 	ev.Pieces, ev.Offload = t.pieces[:1], f.Offload
-	t.pending = true
+	t.pending, t.open = true, false
+}
+
+// before notes what c's peer has acknowledged before the packet. c.mu is held.
+func (t *tracing) before(c *Conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c.t.Snapshot(&t.snap)
+	t.una, t.open = t.snap.Una, t.snap.State != tcb.SynSent
 }
 
 // segment notes what the packet holds.
@@ -90,6 +100,9 @@ func (t *tracing) end(s *Stack, c *Conn) {
 	if c != nil {
 		c.t.Snapshot(&t.snap)
 		t.ev.State = &t.snap
+		if t.open {
+			t.ev.Acks = t.snap.Una.Sub(t.una)
+		}
 	}
 	s.tell(&t.ev)
 	if c != nil {

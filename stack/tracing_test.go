@@ -85,7 +85,7 @@ func TestTrace(t *testing.T) {
 		at := 0
 		for _, want := range []string{
 			"in: opens the connection", "out: opens the connection", "in: ACK", "state: ESTABLISHED", "in: data · cwnd ",
-			"in: no more data · CLOSE-WAIT", "state: ESTABLISHED → CLOSE-WAIT", "out: new data · CLOSE-WAIT · cwnd", "state: CLOSE-WAIT → LAST-ACK", "out: no more data · LAST-ACK", "in: ACK · CLOSED", "state: LAST-ACK → CLOSED", "ended: ended · CLOSED",
+			"in: no more data · CLOSE-WAIT", "state: ESTABLISHED → CLOSE-WAIT", "out: new data · CLOSE-WAIT · cwnd", "state: CLOSE-WAIT → LAST-ACK", "out: no more data · LAST-ACK", "in: ACK · acknowledges 7 octets · CLOSED", "state: LAST-ACK → CLOSED", "ended: ended · CLOSED",
 		} {
 			i := slices.IndexFunc(r.lines[at:], func(l string) bool { return strings.HasPrefix(l, want) })
 			if i < 0 {
@@ -93,13 +93,15 @@ func TestTrace(t *testing.T) {
 			}
 			at += i
 		}
-		received, sent := 0, 0
+		received, sent, theirACKs, ourACKs := 0, 0, 0, 0
 		for i, e := range r.events {
 			switch e.Kind {
 			case trace.PacketIn:
 				received += e.Payload
+				theirACKs += e.Acks
 			case trace.PacketOut:
 				sent += e.Payload
+				ourACKs += e.Acks
 			}
 			if e.Local.Addr().String() != addrB4 || e.Remote.Addr().String() != addrA4 {
 				t.Errorf("event %d: %v to %v", i, e.Local, e.Remote)
@@ -110,6 +112,9 @@ func TestTrace(t *testing.T) {
 		}
 		if received != 100_000 || sent != 6 {
 			t.Errorf("%d octets in, %d out", received, sent)
+		}
+		if ourACKs != received+1 || theirACKs != sent+1 { // the FINs
+			t.Errorf("we acknowledge %d, they %d", ourACKs, theirACKs)
 		}
 	})
 }

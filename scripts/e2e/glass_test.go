@@ -249,7 +249,7 @@ func TestGlass(t *testing.T) {
 	}
 	defer func() { slow.Process.Kill(); slow.Wait() }() // for a failure on the way
 	trace := ustack(t, "trace", "--peer", host4, "--count", "400")
-	for _, want := range []string{"new data · cwnd ", " ← " + host4 + ":", "ACK · cwnd ", "waits for the "} {
+	for _, want := range []string{"new data · cwnd ", " ← " + host4 + ":", "ACK · acknowledges ", "waits for the "} {
 		if !strings.Contains(trace, want) {
 			t.Errorf("the trace does not say %q:\n%s", want, trace)
 		}

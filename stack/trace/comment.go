@@ -58,10 +58,14 @@ func appendWhat(b []byte, e *Event) []byte {
 	return append(b, "not TCP"...)
 }
 
-// appendRest appends what follows what e is: the ACK that rides on a segment, and the state of the connection.
+// appendRest appends what follows what e is: what a segment acknowledges, and the state of the connection.
 func appendRest(b []byte, e *Event) []byte {
-	if e.Payload > 0 && e.Acks > 0 {
+	switch {
+	case e.Acks == 0:
+	case e.Payload > 0:
 		b = append(appendNumber(b, " · carries the ACK of ", e.Acks), " octets"...)
+	default:
+		b = append(appendNumber(b, " · acknowledges ", e.Acks), " octets"...)
 	}
 	if e.State != nil {
 		b = appendState(append(b, " · "...), e)
@@ -102,7 +106,13 @@ func received(e *Event) string {
 	case e.Payload > 0:
 		return "data"
 	}
-	return "ACK"
+	switch o := &e.Segment.Options; {
+	case o.SACKCount == 0:
+		return "ACK"
+	case o.SACK[0].Right.LessEq(e.Segment.Ack): // RFC 2883 §4
+		return "ACK with D-SACK: that had come before"
+	}
+	return "ACK with SACK"
 }
 
 func appendState(b []byte, e *Event) []byte {

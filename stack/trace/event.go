@@ -53,7 +53,7 @@ type Event struct {
 	Segment *tcpseg.Header // the TCP header; nil: none
 	Payload int            // octets of TCP payload
 	Cause   tcb.Cause      // of PacketOut, why the segment is sent
-	Acks    int            // of PacketOut, octets, and the FIN, that it is the first to acknowledge: with payload, a piggyback
+	Acks    int            // octets, and the FIN, that it is the first to acknowledge: with payload, a piggyback; SYNs do not count
 	Held    tcb.Held       // of Held
 	Drop    string         // of PacketIn, why it was refused in whole or in part, as a counter of Stats.Drops; "": it was not
 

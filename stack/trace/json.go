@@ -25,7 +25,6 @@ func AppendJSON(b []byte, e *Event) []byte {
 	case PacketOut:
 		if e.Segment != nil {
 			b = appendString(b, "cause", e.Cause.String())
-			b = appendInt(b, "acks", e.Acks)
 		}
 	case Changed:
 		if e.Was != tcb.Closed {
@@ -62,6 +61,9 @@ func appendSegment(b []byte, e *Event) []byte {
 	}
 	b = appendInt(b, "window", int(s.Window))
 	b = appendInt(b, "payload", e.Payload)
+	if e.Acks > 0 {
+		b = appendInt(b, "acks", e.Acks)
+	}
 	if e.State != nil && e.Payload > 0 {
 		b = strconv.AppendUint(append(b, `,"offset":`...), uint64(e.Offset()), 10)
 	}

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"ustack/stack/tcb"
+	"ustack/tcpseg"
 )
 
 // TestTexts: there is a text for everything that can be told.
@@ -21,6 +22,30 @@ func TestTexts(t *testing.T) {
 	for p := tcb.SlowStart; p <= tcb.LossRecovery; p++ {
 		if phaseTexts[p] == "" {
 			t.Errorf("no text for phase %v", p)
+		}
+	}
+}
+
+// TestReceived: what a segment of the peer brings, and what is acknowledged by one.
+func TestReceived(t *testing.T) {
+	sack := func(left, right tcpseg.Seq) tcpseg.Options {
+		return tcpseg.Options{SACKCount: 1, SACK: [4]tcpseg.SACKBlock{{Left: left, Right: right}}}
+	}
+	for _, tt := range []struct {
+		e    Event
+		want string
+	}{
+		{Event{Segment: &tcpseg.Header{Flags: tcpseg.ACK}}, "ACK"},
+		{Event{Segment: &tcpseg.Header{Flags: tcpseg.ACK}, Acks: 2896}, "ACK · acknowledges 2896 octets"},
+		{Event{Segment: &tcpseg.Header{Flags: tcpseg.ACK, Ack: 1000, Options: sack(2000, 3000)}}, "ACK with SACK"},
+		{Event{Segment: &tcpseg.Header{Flags: tcpseg.ACK, Ack: 5, Options: sack(0xffffff00, 5)}, Acks: 9}, "ACK with D-SACK: that had come before · acknowledges 9 octets"},
+		{Event{Segment: &tcpseg.Header{Flags: tcpseg.ACK}, Payload: 10, Acks: 20}, "data · carries the ACK of 20 octets"},
+		{Event{Segment: &tcpseg.Header{Flags: tcpseg.ACK | tcpseg.FIN}, Payload: 10}, "no more data"},
+		{Event{Segment: &tcpseg.Header{Flags: tcpseg.ACK}, Drop: "tcp-paws", Acks: 0}, "refused: tcp-paws (RFC 7323 §5)"},
+		{Event{Kind: PacketOut, Segment: &tcpseg.Header{Flags: tcpseg.ACK}, Cause: tcb.CauseDelayedACK, Acks: 100}, "delayed ACK · acknowledges 100 octets"},
+	} {
+		if got := string(AppendComment(nil, &tt.e)); got != tt.want {
+			t.Errorf("%q, want %q", got, tt.want)
 		}
 	}
 }
