@@ -39,8 +39,8 @@ type tracing struct {
 	snap    tcb.Snapshot
 	header  tcpseg.Header
 	pieces  [5][]byte
-	una     tcpseg.Seq // of the connection that the packet is for, before it
-	open    bool       // there is one, that has sent more than a SYN
+	una     tcpseg.Seq // what the peer of its connection had acknowledged before, at least the SYN
+	known   bool       // it has a connection, and una is that
 	pending bool       // ev is about a packet that is being delivered, and has not been told
 }
 
@@ -59,7 +59,7 @@ func (t *tracing) begin(f *link.Frame) {
 	ev := t.start(trace.PacketIn)
 	t.pieces[0] = f.Packet
 	ev.Pieces, ev.Offload = t.pieces[:1], f.Offload
-	t.pending, t.open = true, false
+	t.pending, t.known = true, false
 }
 
 // before notes what c's peer has acknowledged before the packet. c.mu is held.
@@ -67,7 +67,7 @@ func (t *tracing) before(c *Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c.t.Snapshot(&t.snap)
-	t.una, t.open = t.snap.Una, t.snap.State != tcb.SynSent
+	t.una, t.known = tcpseg.Max(t.snap.Una, t.snap.ISS.Add(1)), true
 }
 
 // segment notes what the packet holds.
@@ -100,8 +100,8 @@ func (t *tracing) end(s *Stack, c *Conn) {
 	if c != nil {
 		c.t.Snapshot(&t.snap)
 		t.ev.State = &t.snap
-		if t.open {
-			t.ev.Acks = t.snap.Una.Sub(t.una)
+		if t.known {
+			t.ev.Acks = max(t.snap.Una.Sub(t.una), 0)
 		}
 	}
 	s.tell(&t.ev)

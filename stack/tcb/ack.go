@@ -88,7 +88,7 @@ func allowChallenge(now Time, since *uint32, n *uint8) bool {
 	return *n <= challengeMost
 }
 
-// answer asks for the ACK that an unacceptable segment gets (RFC 9293 §3.10.7.4). One with data is always
+// answer asks for the ACK that an unacceptable segment gets (RFC 9293 §3.10.7.4), for a cause. One with data is always
 // answered, for its sender has lost our ACK and waits for it, and so is a keep-alive probe: what
 // answers it is acceptable and calls for no answer.
 func (t *TCB) answer(now Time, seg *tcpseg.Segment, cause Cause) {
