@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -109,17 +110,17 @@ func TestSS(t *testing.T) {
 // gone to TIME-WAIT.
 func listSockets(t *testing.T, c *http.Client, socket string) {
 	t.Helper()
-	q, err := http.NewRequest("GET", "http://10.90.0.2/_/hello", nil)
+	other, err := c.Transport.(*http.Transport).DialContext(t.Context(), "tcp", "10.90.0.2:80")
 	if err != nil {
 		t.Fatal(err)
 	}
-	q.Close = true
-	other := &http.Client{Transport: c.Transport.(*http.Transport).Clone()}
-	r, err := other.Do(q)
-	if err != nil {
+	if _, err := io.WriteString(other, "GET /_/hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	r.Body.Close()
+	if _, err := io.ReadAll(other); err != nil { // the server closes first, and so is the one that waits
+		t.Fatal(err)
+	}
+	other.Close()
 	const listener = `LISTEN +0 +\d+ +\*:80 +\*:\* syncookies:auto\n`
 	const wait = `TIME-WAIT +0 +0 +10\.90\.0\.2:80 +10\.90\.0\.1:\d+ timer:\(timewait,(5\dsec|1min),0\)\n`
 	for words, want := range map[string]string{
