@@ -33,8 +33,50 @@ func (v *venue) look(ctx context.Context) error {
 		v.console.say("   (tshark could not show it: %v)\n", err)
 		return nil
 	}
-	v.console.say("This is the first connection, SYN to FIN:\n%s\n", indent(strings.TrimRight(string(out), "\n")))
+	v.console.say("This is the first connection, SYN to FIN, and what the stack said of each packet:\n%s\n",
+		indent(explained(string(out), v.plan.pcap)))
 	return nil
+}
+
+// explained puts under each line that tshark says of a packet what the comment in the file says, but for what the
+// connection was like.
+func explained(lines, file string) string {
+	comments := firstComments(file, 100)
+	var b strings.Builder
+	for line := range strings.Lines(lines) {
+		b.WriteString(line)
+		var number int
+		if _, err := fmt.Sscan(line, &number); err == nil && 0 < number && number <= len(comments) {
+			what, _, _ := strings.Cut(comments[number-1], " · cwnd ")
+			fmt.Fprintf(&b, "           %s\n", what)
+		}
+	}
+	return b.String()
+}
+
+// firstComments returns the last comment of each of the first n packets of a file, as far as they can be read.
+func firstComments(file string, n int) (comments []string) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	r, err := pcapgo.NewNgReader(bufio.NewReader(f), pcapgo.DefaultNgReaderOptions)
+	if err != nil {
+		return nil
+	}
+	for range n {
+		_, _, options, err := r.ReadPacketDataWithOptions()
+		if err != nil {
+			break
+		}
+		comment := ""
+		if c := options.Comments; len(c) > 0 {
+			comment = c[len(c)-1]
+		}
+		comments = append(comments, comment)
+	}
+	return comments
 }
 
 func countPackets(file string) (packets, octets int, err error) {

@@ -39,7 +39,8 @@ func TestDemo(t *testing.T) {
 			if d := time.Since(start); d > 30*time.Second {
 				t.Errorf("the tour takes %v", d)
 			}
-			want := append(tt.want, "Hello, World!", "40 objects came over", "16 requests, 0 failed, over 1 connection", "[SYN, ACK]")
+			want := append(tt.want, "Hello, World!", "40 objects came over", "16 requests, 0 failed, over 1 connection", "[SYN, ACK]",
+				"new data · answer 1: 200 GET /_/hello · carries the ACK of ")
 			if !strings.Contains(out, "memory link") {
 				want = append(want, "0% packet loss", "[fd90::2]")
 			}

@@ -63,9 +63,9 @@ func appendRest(b []byte, e *Event) []byte {
 	switch {
 	case e.Acks == 0:
 	case e.Payload > 0:
-		b = append(appendNumber(b, " · carries the ACK of ", e.Acks), " octets"...)
+		b = appendOctets(b, " · carries the ACK of ", e.Acks)
 	default:
-		b = append(appendNumber(b, " · acknowledges ", e.Acks), " octets"...)
+		b = appendOctets(b, " · acknowledges ", e.Acks)
 	}
 	if e.State != nil {
 		b = appendState(append(b, " · "...), e)
@@ -141,6 +141,15 @@ func appendState(b []byte, e *Event) []byte {
 var phaseTexts = map[tcb.Phase]string{
 	tcb.SlowStart: "slow start", tcb.CongestionAvoidance: "congestion avoidance",
 	tcb.FastRecovery: "fast recovery", tcb.LossRecovery: "recovery after a time-out",
+}
+
+// appendOctets appends how many there are; a FIN is one.
+func appendOctets(b []byte, what string, n int) []byte {
+	b = append(appendNumber(b, what, n), " octet"...)
+	if n == 1 {
+		return b
+	}
+	return append(b, 's')
 }
 
 func appendNumber(b []byte, what string, n int) []byte {

@@ -42,6 +42,7 @@ func TestReceived(t *testing.T) {
 		{Event{Segment: &tcpseg.Header{Flags: tcpseg.ACK}, Payload: 10, Acks: 20}, "data · carries the ACK of 20 octets"},
 		{Event{Segment: &tcpseg.Header{Flags: tcpseg.ACK | tcpseg.FIN}, Payload: 10}, "no more data"},
 		{Event{Segment: &tcpseg.Header{Flags: tcpseg.ACK}, Drop: "tcp-paws", Acks: 0}, "refused: tcp-paws (RFC 7323 §5)"},
+		{Event{Segment: &tcpseg.Header{Flags: tcpseg.ACK}, Acks: 1}, "ACK · acknowledges 1 octet"},
 		{Event{Kind: PacketOut, Segment: &tcpseg.Header{Flags: tcpseg.ACK}, Cause: tcb.CauseDelayedACK, Acks: 100}, "delayed ACK · acknowledges 100 octets"},
 	} {
 		if got := string(AppendComment(nil, &tt.e)); got != tt.want {
