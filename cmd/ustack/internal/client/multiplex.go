@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,7 +31,7 @@ type multiplexed struct {
 	number   int // of the connection
 	requests atomic.Int64
 	streams  sync.WaitGroup
-	answered atomic.Bool // a request got a response
+	answered atomic.Bool // a response has begun
 	over     atomic.Bool // the connection takes no further requests
 }
 
@@ -128,6 +129,7 @@ func (s *stream) trace(m *multiplexed) *httptrace.ClientTrace {
 		GotFirstResponseByte: func() {
 			now := time.Now()
 			s.first.Store(&now)
+			m.answered.Store(true) // before the connection can be seen to have ended
 		},
 	}
 }
@@ -148,7 +150,6 @@ func (m *multiplexed) fetch(j *job, s *stream) {
 	}
 	m.note(j, s)
 	if err == nil {
-		m.answered.Store(true)
 		err = m.response(j, resp)
 	} else {
 		err = fmt.Errorf("no response: %w", err)
@@ -163,22 +164,42 @@ func (m *multiplexed) lost(j *job, err error, sent bool) {
 	if !sent {
 		m.over.Store(true)
 	}
-	foreign := m.foreign()
+	foreign, refused := m.foreign(), isRefused(err)
 	if foreign {
 		err = fmt.Errorf("%w: %w", errNotHTTP2, err)
 	}
 	switch {
-	case foreign || !m.answered.Load() && m.conn.Err() != nil:
+	case foreign || !refused && !m.answered.Load() && m.conn.Err() != nil:
 		// The others would fare no better.
 		j.fail(err)
 		m.q.fail(err)
-	case !sent && j.attempts+1 < maxAttempts:
-		j.attempts++
+	case (refused || !sent) && j.refusals < maxRefusals && m.ctx.Err() == nil:
+		j.refusals++
 		j.reset()
 		m.q.putBack([]*job{j}, false)
 	case !m.settle(j, err, m.requests.Load() > 1):
 		m.q.putBack([]*job{j}, false)
 	}
+}
+
+// streamError is what net/http says of the end of one request: errors.As fills in whatever has these fields.
+type streamError struct {
+	StreamID uint32
+	Code     uint32
+	Cause    error
+}
+
+func (e streamError) Error() string {
+	return fmt.Sprintf("stream %d ended with code %d", e.StreamID, e.Code)
+}
+
+// isRefused reports whether the server says that it has not begun with a request, because it was sent too many at a time
+// or because the connection ends before it: whatever the method is, it may go again (RFC 9113 §6.8, §8.7).
+func isRefused(err error) bool {
+	const refusedStream = 7
+	const goneAway = "http2: Transport received Server's graceful shutdown GOAWAY" // net/http has nothing else to know it by
+	var e streamError
+	return errors.As(err, &e) && e.Code == refusedStream || strings.Contains(err.Error(), goneAway)
 }
 
 // foreign waits for the server's first words and reports whether they were none of HTTP/2.

@@ -173,6 +173,20 @@ func TestMultiplexedGoAway(t *testing.T) {
 	}
 }
 
+// A request may be refused on one connection after the other, if each allows fewer than were sent before it could say so.
+func TestMultiplexedRefusedAgain(t *testing.T) {
+	url := http2Site(t, 1, func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Connection", "close") })
+	for _, method := range []string{"GET", "POST"} {
+		c := multiplexing()
+		c.Method = method
+		for i, r := range fetch(t, c, urls(url, 8)) {
+			if r.Failed() {
+				t.Errorf("%s %d: %+v", method, i, r)
+			}
+		}
+	}
+}
+
 func TestMultiplexedFailures(t *testing.T) {
 	plain := httptest.NewServer(http.NotFoundHandler())
 	defer plain.Close()

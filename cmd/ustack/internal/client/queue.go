@@ -12,6 +12,9 @@ import (
 // maxAttempts is how often a request is the one that its connection died on before that is its own failure.
 const maxAttempts = 3
 
+// maxRefusals is how often a request may be refused, or find that its connection takes no more, before that is its failure.
+const maxRefusals = 100
+
 // ErrUnknown is in the error of a request that may have been carried out: it was sent, no answer
 // came, and its method does not let it be sent again.
 var ErrUnknown = errors.New("outcome unknown")
@@ -34,6 +37,7 @@ type job struct {
 	start    time.Time // of the dial or the write
 	sent     time.Time
 	attempts int
+	refusals int // how often it was not even begun with
 }
 
 func (j *job) idempotent() bool { return slices.Contains(idempotent, j.req.Method) }
