@@ -41,6 +41,17 @@ type Header struct {
 	Options          Options
 }
 
+// HasDSACK reports whether the first SACK block tells of what has come twice: it lies below the ACK, or within the second
+// block (RFC 2883 §4).
+func (h *Header) HasDSACK() bool {
+	blocks := h.Options.Blocks()
+	if len(blocks) == 0 {
+		return false
+	}
+	b := blocks[0]
+	return b.Right.LessEq(h.Ack) || len(blocks) > 1 && blocks[1].Left.LessEq(b.Left) && b.Right.LessEq(blocks[1].Right)
+}
+
 // Segment is one TCP segment, or a super-segment that the device has yet to cut.
 type Segment struct {
 	Header

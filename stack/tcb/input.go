@@ -349,7 +349,7 @@ func (t *TCB) takeSACK(seg *tcpseg.Segment, n *news) {
 		return
 	}
 	blocks := seg.Options.Blocks()
-	if t.isDSACK(seg, blocks) {
+	if seg.HasDSACK() && t.haveSent(blocks[0]) {
 		n.dsack, blocks = blocks[0], blocks[1:]
 	}
 	for _, b := range blocks {
@@ -360,17 +360,9 @@ func (t *TCB) takeSACK(seg *tcpseg.Segment, n *news) {
 	}
 }
 
-// isDSACK reports whether the first block tells of what the peer had twice: it lies below the ACK, or within the
-// second block (RFC 2883 §4).
-func (t *TCB) isDSACK(seg *tcpseg.Segment, blocks []tcpseg.SACKBlock) bool {
-	if len(blocks) == 0 {
-		return false
-	}
-	b := blocks[0]
-	if !b.Left.Less(b.Right) || t.snd.nxt.Less(b.Right) || b.Left.LessEq(t.snd.iss) {
-		return false
-	}
-	return b.Right.LessEq(seg.Ack) || len(blocks) > 1 && blocks[1].Left.LessEq(b.Left) && b.Right.LessEq(blocks[1].Right)
+// haveSent reports whether b is a part of our text, or the FIN.
+func (t *TCB) haveSent(b tcpseg.SACKBlock) bool {
+	return b.Left.Less(b.Right) && b.Right.LessEq(t.snd.nxt) && t.snd.iss.Less(b.Left)
 }
 
 // tellWriter raises the events of the sending side.

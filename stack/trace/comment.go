@@ -106,13 +106,13 @@ func received(e *Event) string {
 	case e.Payload > 0:
 		return "data"
 	}
-	switch o := &e.Segment.Options; {
-	case o.SACKCount == 0:
-		return "ACK"
-	case o.SACK[0].Right.LessEq(e.Segment.Ack): // RFC 2883 §4
+	switch s := e.Segment; {
+	case s.HasDSACK():
 		return "ACK with D-SACK: that had come before"
+	case s.Options.SACKCount > 0:
+		return "ACK with SACK"
 	}
-	return "ACK with SACK"
+	return "ACK"
 }
 
 func appendState(b []byte, e *Event) []byte {

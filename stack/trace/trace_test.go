@@ -38,6 +38,8 @@ func TestReceived(t *testing.T) {
 		{Event{Segment: &tcpseg.Header{Flags: tcpseg.ACK}}, "ACK"},
 		{Event{Segment: &tcpseg.Header{Flags: tcpseg.ACK}, Acks: 2896}, "ACK · acknowledges 2896 octets"},
 		{Event{Segment: &tcpseg.Header{Flags: tcpseg.ACK, Ack: 1000, Options: sack(2000, 3000)}}, "ACK with SACK"},
+		{Event{Segment: &tcpseg.Header{Flags: tcpseg.ACK, Ack: 1000, Options: tcpseg.Options{SACKCount: 2, SACK: [4]tcpseg.SACKBlock{{Left: 2100, Right: 2200}, {Left: 2000, Right: 3000}}}}},
+			"ACK with D-SACK: that had come before"},
 		{Event{Segment: &tcpseg.Header{Flags: tcpseg.ACK, Ack: 5, Options: sack(0xffffff00, 5)}, Acks: 9}, "ACK with D-SACK: that had come before · acknowledges 9 octets"},
 		{Event{Segment: &tcpseg.Header{Flags: tcpseg.ACK}, Payload: 10, Acks: 20}, "data · carries the ACK of 20 octets"},
 		{Event{Segment: &tcpseg.Header{Flags: tcpseg.ACK | tcpseg.FIN}, Payload: 10}, "no more data"},
