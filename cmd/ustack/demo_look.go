@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strings"
 
+	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/pcapgo"
 )
 
@@ -56,48 +57,47 @@ func explained(lines, file string) string {
 
 // firstComments returns the last comment of each of the first n packets of a file, as far as they can be read.
 func firstComments(file string, n int) (comments []string) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	r, err := pcapgo.NewNgReader(bufio.NewReader(f), pcapgo.DefaultNgReaderOptions)
-	if err != nil {
-		return nil
-	}
-	for range n {
-		_, _, options, err := r.ReadPacketDataWithOptions()
-		if err != nil {
-			break
-		}
+	_ = eachPacket(file, func(_ gopacket.CaptureInfo, o pcapgo.NgPacketOptions) bool { // what could be read is as good
 		comment := ""
-		if c := options.Comments; len(c) > 0 {
+		if c := o.Comments; len(c) > 0 {
 			comment = c[len(c)-1]
 		}
 		comments = append(comments, comment)
-	}
+		return len(comments) < n
+	})
 	return comments
 }
 
 func countPackets(file string) (packets, octets int, err error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer f.Close()
-	r, err := pcapgo.NewNgReader(bufio.NewReader(f), pcapgo.DefaultNgReaderOptions)
-	if err != nil {
-		return 0, 0, err
-	}
-	for {
-		_, info, err := r.ReadPacketData()
-		if errors.Is(err, io.EOF) {
-			return packets, octets, nil
-		}
-		if err != nil {
-			return packets, octets, err
-		}
+	err = eachPacket(file, func(info gopacket.CaptureInfo, _ pcapgo.NgPacketOptions) bool {
 		packets++
 		octets += info.Length
+		return true
+	})
+	return packets, octets, err
+}
+
+// eachPacket shows f the packets of a capture, until it returns false or there are no more.
+func eachPacket(file string, f func(gopacket.CaptureInfo, pcapgo.NgPacketOptions) bool) error {
+	in, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	r, err := pcapgo.NewNgReader(bufio.NewReader(in), pcapgo.DefaultNgReaderOptions)
+	if err != nil {
+		return err
+	}
+	for {
+		_, info, options, err := r.ReadPacketDataWithOptions()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if !f(info, options) {
+			return nil
+		}
 	}
 }
