@@ -152,6 +152,16 @@ type Stats struct {
 	MemoryUsed, MemoryBudget int64
 }
 
+// Resent adds up what of Sent was sent before.
+func (st *Stats) Resent() (n uint64) {
+	for c := tcb.CauseNone; c <= tcb.CauseReset; c++ {
+		if c.Resends() {
+			n += st.Sent[c.String()]
+		}
+	}
+	return n
+}
+
 // Stats returns a snapshot of the counters.
 func (s *Stack) Stats() Stats {
 	st := Stats{

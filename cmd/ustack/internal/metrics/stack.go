@@ -53,7 +53,7 @@ func (c stackCollector) Collect(ch chan<- prometheus.Metric) {
 	st := c.stack.Stats()
 	drops.sendAll(ch, st.Drops)
 	segmentsOut.sendAll(ch, st.Sent)
-	retransmissions.send(ch, float64(retransmitted(st.Sent)))
+	retransmissions.send(ch, float64(st.Resent()))
 	for name, m := range ownMetric {
 		m.send(ch, float64(st.Counters[name]))
 	}
@@ -74,16 +74,6 @@ func (c stackCollector) Collect(ch chan<- prometheus.Metric) {
 		linkWriteErrors.send(ch, float64(l.WriteErrors), link)
 		linkQueueDrops.send(ch, float64(l.QueueDrops), link)
 	}
-}
-
-// retransmitted adds up the causes that send again what was sent before.
-func retransmitted(sent map[string]uint64) (n uint64) {
-	for c := tcb.CauseNone; c <= tcb.CauseReset; c++ {
-		if c.Resends() {
-			n += sent[c.String()]
-		}
-	}
-	return n
 }
 
 // collectConnections counts the connections of each state. A passive SYN-RECEIVED and TIME-WAIT are records, not

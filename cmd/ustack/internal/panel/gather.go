@@ -59,6 +59,7 @@ type line struct {
 	Segment string `json:"segment,omitempty"`
 	Text    string `json:"text"`
 	Notable bool   `json:"notable,omitempty"` // out of the ordinary
+	Again   bool   `json:"again,omitempty"`   // a segment that was sent before
 }
 
 // gatherer makes batches of events.
@@ -258,7 +259,7 @@ func (g *gatherer) tell(k *known, c *curves, at int64, e *trace.Event, notable b
 		b.Skipped++
 		return
 	}
-	l := line{At: at, Kind: e.Kind.String(), Notable: notable}
+	l := line{At: at, Kind: e.Kind.String(), Notable: notable, Again: e.Cause.Resends()}
 	if e.Drop != "" {
 		l.Kind = "drop"
 	}

@@ -43,6 +43,7 @@ type table struct {
 	PacketsIn    uint64            `json:"packets_in"`
 	SegmentsOut  uint64            `json:"segments_out"`
 	Sent         map[string]uint64 `json:"sent"`
+	Resent       uint64            `json:"resent"` // of Sent, what was sent before
 	Drops        map[string]uint64 `json:"drops"`
 	Sections     map[string]string `json:"sections"` // what asks for those drops
 	QueueDrops   uint64            `json:"queue_drops"`
@@ -79,7 +80,7 @@ func (p *Panel) table() *table {
 	t := &table{
 		Conns:    []row{},
 		HalfOpen: st.HalfOpen, TimeWait: st.TimeWait,
-		PacketsIn: st.Counters["packets-in"], SegmentsOut: st.Counters["tcp-segments-out"], Sent: st.Sent,
+		PacketsIn: st.Counters["packets-in"], SegmentsOut: st.Counters["tcp-segments-out"], Sent: st.Sent, Resent: st.Resent(),
 		Drops: st.Drops, Sections: sections(st.Drops), MemoryUsed: st.MemoryUsed, MemoryBudget: st.MemoryBudget,
 	}
 	for _, l := range p.stack.Listeners() {

@@ -140,7 +140,6 @@ function drawTable() {
 }
 
 const whole = n => n == null ? '–' : Math.round(n).toLocaleString('en');
-const again = ['syn-again', 'fast-retransmit', 'tail-loss-probe', 'rto', 'window-reopened', 'path-mtu'];
 const sum = map => Object.values(map).reduce((a, b) => a + b, 0);
 
 function drawStats() {
@@ -152,7 +151,7 @@ function drawStats() {
   set($('n-accept'), whole(s.waiting));
   set($('n-in'), whole(s.packetRate));
   set($('n-out'), whole(s.segmentRate));
-  set($('n-again'), whole(again.reduce((n, c) => n + (s.sent[c] || 0), 0)));
+  set($('n-again'), whole(s.resent));
   set($('n-drops'), whole(sum(s.drops) + s.queue_drops));
   set($('n-mem'), octets(s.memory_used));
   $('n-mem').title = `of ${octets(s.memory_budget)}`;
@@ -218,7 +217,7 @@ function drawEvents() {
     const b = document.createElement('span');
     b.textContent = (all && l.flow ? l.flow.split('>')[0] + ' ' : '') + (l.segment && l.segment !== what ? l.segment + ': ' : '') + what;
     if (l.kind === 'drop') b.className = 'drop';
-    else if (l.notable && /retransmi|sent again|tail loss/.test(what)) b.className = 'again';
+    else if (l.again) b.className = 'again';
     text.append(b);
     if (rest.length) {
       const small = document.createElement('small');
